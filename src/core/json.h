@@ -17,7 +17,7 @@
 
 #define MH_JSON_MAX_DEPTH 64
 
-MH_DEFINE_CLEANUP(json_t *, json_decref)
+/* jansson brings json_decrefp itself: MH_CLEANUP(json_decrefp) json_t *body. */
 
 /* M_NOT_JSON when `text` is not JSON. */
 int mh_json_parse(struct mh_str text, json_t **ret, struct mh_error *err);

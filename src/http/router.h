@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routes: one row an operation of the spec. The router splits the raw target,
+ * decodes each segment with its length (so that %2F and %00 are ordinary bytes
+ * of a parameter), finds the row, answers OPTIONS and CORS, authenticates,
+ * applies rate limits and bounds, and calls the handler on a worker.
+ *
+ *	{ MH_METHOD_PUT, "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}",
+ *	  MH_AUTH_USER, MH_RATE_MESSAGE, MH_WORKER, client_send_message },
+ *
+ * An unknown path: 404 M_UNRECOGNIZED; a known path with another method: 405
+ * M_UNRECOGNIZED. `/_matrix/client/r0/` is served as v3.
+ */
+#pragma once
+
+#include "http/request.h"
+
+enum mh_route_auth {
+	MH_AUTH_NONE,
+	MH_AUTH_OPTIONAL, /* who.user is 0 without a token */
+	MH_AUTH_USER,	  /* a valid access token; guests too */
+	MH_AUTH_NO_GUEST, /* a valid access token, not a guest's */
+	MH_AUTH_SOFT,	  /* as USER, but an expired token is let through
+			   * (logout, refresh) */
+	MH_AUTH_SERVER,	  /* X-Matrix: federation/ */
+};
+
+/* Which limit of [limits] a request draws from. */
+enum mh_route_rate {
+	MH_RATE_NONE,
+	MH_RATE_READ,	  /* ordinary requests of a device */
+	MH_RATE_WRITE,	  /* account data, receipts, profile, ... */
+	MH_RATE_MESSAGE,  /* events into rooms */
+	MH_RATE_LOGIN,	  /* by address and by account */
+	MH_RATE_REGISTER, /* by address */
+	MH_RATE_JOIN,
+	MH_RATE_INVITE,
+	MH_RATE_CREATE_ROOM,
+	MH_RATE_KEYS,
+};
+
+enum mh_route_flags {
+	MH_WORKER = 0,		   /* the ordinary case */
+	MH_INLINE = 1 << 0,	   /* runs on the transport's thread: short,
+				    * never waits, no store */
+	MH_BODY_OPTIONAL = 1 << 1, /* an empty body counts as {} */
+};
+
+struct mh_route {
+	enum mh_method method;
+	const char *path;
+	enum mh_route_auth auth;
+	enum mh_route_rate rate;
+	unsigned flags;
+	int (*handler)(struct mh_request *req, struct mh_error *err);
+};
+
+struct mh_router;
+
+struct mh_router *mh_router_new(struct mh_server *server);
+void mh_router_free(struct mh_router *router);
+/* Adds a table of routes (static storage), before serving begins. */
+void mh_router_add(struct mh_router *router, const struct mh_route *routes,
+		   size_t n);
+/*
+ * Handles a request that a transport has filled in. Any thread. The reply comes
+ * through req->respond, perhaps before this returns.
+ */
+void mh_router_handle(struct mh_router *router, struct mh_request *req);
+/* The routes one by one, for the test that lists what is not served yet. */
+const struct mh_route *mh_router_at(struct mh_router *router, size_t index);
+
+/* client/routes.c */
+void mh_client_routes(struct mh_router *router);

@@ -26,6 +26,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/executor.h"
 #include "core/json.h"
 
 struct mh_server;

@@ -19,8 +19,12 @@
  *	login->task.run = login_run;
  *	mh_queue_submit(server->workers, &login->task);
  *
- * Whoever submits a task must keep it alive until it has run. A task may be
- * submitted again from within its own run().
+ * Whoever submits a task must keep it alive until it has run, and must have
+ * zeroed it before its first use. A task may be submitted again from within its
+ * own run(). Submitting one that still waits in the same queue changes nothing:
+ * it runs once, after both submissions, which makes a task a good wake-up.
+ *
+ * A task belongs to one queue at a time.
  */
 #pragma once
 
@@ -35,6 +39,7 @@ struct mh_queue;
 struct mh_task {
 	void (*run)(struct mh_task *task);
 	struct mh_task *next; /* the queue's */
+	bool queued;	      /* the queue's */
 };
 
 /* --- executors ---------------------------------------------------------- */
@@ -45,7 +50,7 @@ struct mh_executor *mh_executor_threads_new(struct mh_clock *clock);
  * starts at `wall_ms`.
  */
 struct mh_executor *mh_executor_sim_new(uint64_t seed, int64_t wall_ms);
-/* All queues must be idle; frees them. */
+/* All queues must be idle; frees them. Stops the threads if need be. */
 void mh_executor_free(struct mh_executor *executor);
 
 struct mh_clock *mh_executor_clock(struct mh_executor *executor);
@@ -59,7 +64,11 @@ bool mh_executor_is_sim(const struct mh_executor *executor);
 size_t mh_executor_run_until_idle(struct mh_executor *executor);
 size_t mh_executor_advance(struct mh_executor *executor, int64_t ms);
 
-/* Threads only: runs what is queued, then joins all threads. */
+/*
+ * Threads only: runs what is queued and all that it submits, then joins all
+ * threads. Timers that are not due do not run any more; tasks submitted after
+ * it has returned never run and stay their submitter's.
+ */
 void mh_executor_stop(struct mh_executor *executor);
 
 /* --- queues ------------------------------------------------------------- */
@@ -71,7 +80,8 @@ struct mh_queue *mh_executor_queue(struct mh_executor *executor,
 /*
  * A queue of one thread that takes everything that is queued at once, up to
  * `max` tasks, as a NULL-terminated list in order of submission: the store's
- * group commit.
+ * group commit. `run` is called instead of the tasks' own run(); it reads a
+ * task's `next` before it completes the task, which may then be gone.
  */
 struct mh_queue *mh_executor_batch_queue(
 	struct mh_executor *executor, const char *name, size_t max,
@@ -98,7 +108,11 @@ struct mh_timer {
 
 void mh_timer_init(struct mh_timer *timer, struct mh_queue *queue,
 		   void (*run)(struct mh_task *task));
-/* Sets or moves the deadline (mh_clock_mono milliseconds). Any thread. */
+/*
+ * Sets or moves the deadline (mh_clock_mono milliseconds). When it falls due
+ * while an earlier firing still waits in the queue, the two become one run().
+ * Any thread.
+ */
 void mh_timer_set(struct mh_executor *executor, struct mh_timer *timer,
 		  int64_t due);
 /*

@@ -33,7 +33,18 @@ void mh_state_res_add_set(struct mh_state_res *res,
 			  const struct mh_state_entry *entries, size_t n);
 enum mh_state_res_step mh_state_res_run(struct mh_state_res *res);
 /* The event IDs that are missing; valid until the next call. */
-const struct mh_str *mh_state_res_needed(struct mh_state_res *res, size_t *ret_n);
+const struct mh_str *mh_state_res_needed(struct mh_state_res *res,
+					 size_t *ret_n);
+/*
+ * True while auth chains are walked: for the IDs of this needed() the auth
+ * events' IDs suffice, so a caller that keeps auth edges apart may answer with
+ * mh_state_res_give_edges() and load no event. mh_state_res_give() is always
+ * right, too.
+ */
+bool mh_state_res_needs_edges_only(const struct mh_state_res *res);
+/* The auth_events of an event that was asked for. Copies the IDs. */
+void mh_state_res_give_edges(struct mh_state_res *res, struct mh_str event_id,
+			     const struct mh_str *auth_events, size_t n);
 /*
  * Gives an event that was asked for (takes a reference). `rejected`: it failed
  * auth before. An event that the caller cannot find is given as NULL with its

@@ -17,6 +17,11 @@ enum mh_event_flags {
 	MH_EVENT_REJECTED = 1 << 1,    /* failed the authorization rules */
 	MH_EVENT_SOFT_FAILED = 1 << 2, /* not sent to clients, not a parent */
 	MH_EVENT_REDACTED = 1 << 3,    /* stored bytes are the redacted form */
+	/*
+	 * A redaction that does not apply (its target is unknown yet, or its
+	 * sender may not): part of the DAG, but not shown to clients.
+	 */
+	MH_EVENT_HIDDEN = 1 << 4,
 };
 
 /* What the store knows about an event. Zeroed by mh_event_row_release. */
@@ -34,8 +39,14 @@ struct mh_event_row {
 void mh_event_row_release(struct mh_event_row *row);
 
 /*
- * Inserts the event with the meta data of `row` (nid is assigned and set, names
- * are interned and set; pos as given). State events get their auth edges.
+ * Gives the event its nid and interns its names before it is inserted, so that
+ * the state group after a state event can name it.
+ */
+int mh_events_reserve(struct mh_tx *tx, struct mh_event_row *row,
+		      struct mh_error *err);
+/*
+ * Inserts the event with the meta data of `row` (nid is assigned and set unless
+ * it was reserved, names are interned and set; pos as given). State events get their auth edges.
  */
 int mh_events_insert(struct mh_tx *tx, struct mh_event_row *row,
 		     struct mh_error *err);
@@ -50,8 +61,8 @@ mh_nid mh_events_find(struct mh_db *db, struct mh_str event_id,
 		      struct mh_error *err);
 
 /*
- * A page of a room's timeline: events without outliers, rejected and
- * soft-failed ones, by (depth, pos) or by pos.
+ * A page of a room's timeline: events without outliers, rejected, soft-failed
+ * and hidden ones, by (depth, pos) or by pos.
  */
 enum mh_timeline_order { MH_BY_POS, MH_BY_DEPTH };
 struct mh_timeline_query {
@@ -84,6 +95,21 @@ int mh_events_auth_edges(struct mh_db *db, mh_nid event,
  */
 int mh_events_redact(struct mh_tx *tx, const struct mh_event_row *target,
 		     mh_nid redaction, struct mh_error *err);
+
+/*
+ * Redactions that came before their target: remembered by the target's event ID
+ * until it comes. `each` gets the redaction's nid.
+ */
+int mh_redactions_await(struct mh_tx *tx, struct mh_str target_id,
+			mh_nid redaction, struct mh_error *err);
+int mh_redactions_awaiting(struct mh_db *db, struct mh_str target_id,
+			   int (*each)(void *context, mh_nid redaction),
+			   void *context, struct mh_error *err);
+int mh_redactions_arrived(struct mh_tx *tx, struct mh_str target_id,
+			  struct mh_error *err);
+/* Shows a hidden event: clears the flag and moves it to `pos`. */
+int mh_events_unhide(struct mh_tx *tx, mh_nid event, int64_t pos,
+		     struct mh_error *err);
 
 /* The event nearest to a time: /timestamp_to_event. 1, 0, -1. */
 int mh_events_nearest(struct mh_db *db, mh_nid room, int64_t ts, bool forwards,

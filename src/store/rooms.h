@@ -9,6 +9,12 @@ struct mh_room {
 	const struct mh_room_rules *rules;
 	int64_t create_event; /* event nid; 0 while only invited over federation */
 	int64_t latest_pos;   /* of its newest timeline event */
+	/*
+	 * The state group that is the current state: what
+	 * mh_state_current_set() (the row's state_after) or
+	 * mh_state_current_replace() was last given. 0: no state yet.
+	 */
+	int64_t state;
 	bool is_public;	      /* listed in the room directory */
 };
 

@@ -151,9 +151,8 @@ static size_t run_queue(struct sim *sim, struct mh_queue *queue)
 		return count;
 	}
 	if (queue->threads > 1) {
-		size_t window = queue->length < queue->threads ?
-					queue->length :
-					queue->threads;
+		size_t window = queue->length < queue->threads ? queue->length
+							       : queue->threads;
 
 		index = mh_random_below(sim->random, window);
 		mh_queue_current_index =

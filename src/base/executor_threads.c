@@ -118,8 +118,8 @@ static void *serve(void *context)
 			queue->waiting--;
 			continue;
 		}
-		task = batch ? mh_queue_take_batch(&queue->base, &count) :
-			       mh_queue_take(&queue->base, 0);
+		task = batch ? mh_queue_take_batch(&queue->base, &count)
+			     : mh_queue_take(&queue->base, 0);
 		pthread_mutex_unlock(&queue->lock);
 		if (batch)
 			queue->base.run_batch(queue->base.context, task);
@@ -132,7 +132,8 @@ static void *serve(void *context)
 	return NULL;
 }
 
-static struct mh_queue *threads_queue_new(struct mh_executor *executor MH_UNUSED)
+static struct mh_queue *
+threads_queue_new(struct mh_executor *executor MH_UNUSED)
 {
 	struct threads_queue *queue = MH_NEW(struct threads_queue);
 

@@ -40,7 +40,8 @@ static void record_order(uint64_t seed, unsigned threads, struct mh_strbuf *out)
 	for (size_t i = 0; i < 3; i++)
 		queues[i] = mh_executor_queue(executor, "q", threads);
 	for (size_t i = 0; i < 26; i++) {
-		notes[i] = (struct note){ { .run = note_run }, out,
+		notes[i] = (struct note){ { .run = note_run },
+					  out,
 					  (char)('a' + i) };
 		mh_queue_submit(queues[i % 3], &notes[i].task);
 	}
@@ -102,8 +103,10 @@ static void loop_run(struct mh_task *task)
 static void test_a_task_may_submit_itself(void **state MH_UNUSED)
 {
 	struct mh_executor *executor = mh_executor_sim_new(1, 0);
-	struct loop loop = { .task.run = loop_run, .left = 200,
-			     .index_min = 99, .index_max = -99 };
+	struct loop loop = { .task.run = loop_run,
+			     .left = 200,
+			     .index_min = 99,
+			     .index_max = -99 };
 
 	loop.queue = mh_executor_queue(executor, "q", 3);
 	assert_int_equal(mh_queue_thread_index(), -1);
@@ -136,7 +139,8 @@ static void test_a_batch_takes_all_up_to_its_limit(void **state MH_UNUSED)
 		mh_executor_batch_queue(executor, "writer", 3, batch_run, &out);
 
 	for (size_t i = 0; i < 5; i++) {
-		notes[i] = (struct note){ { .run = note_run }, &out,
+		notes[i] = (struct note){ { .run = note_run },
+					  &out,
 					  (char)('a' + i) };
 		mh_queue_submit(queue, &notes[i].task);
 	}
@@ -163,7 +167,8 @@ static void alarm_run(struct mh_task *task)
 
 	mh_strbuf_addf(alarm->out, "%lld ", (long long)now);
 	if (alarm->every)
-		mh_timer_set(alarm->executor, &alarm->timer, now + alarm->every);
+		mh_timer_set(alarm->executor, &alarm->timer,
+			     now + alarm->every);
 }
 
 static void test_advance_fires_timers_when_due(void **state MH_UNUSED)

@@ -45,6 +45,9 @@ enum mh_method {
 	MH_METHOD_OTHER,
 };
 
+#define MH_MAX_PARAMS 6
+#define MH_MAX_HEADERS 10
+
 struct mh_header {
 	const char *name, *value; /* borrowed literals or the arena's */
 };
@@ -54,11 +57,9 @@ struct mh_response {
 	const char *content_type; /* "application/json" */
 	char *body;		  /* malloc'ed; freed by the transport */
 	size_t body_len;
-	struct mh_header headers[8];
+	struct mh_header headers[MH_MAX_HEADERS];
 	size_t n_headers;
 };
-
-#define MH_MAX_PARAMS 6
 
 /* Who asks: filled in by the router from the access token. */
 struct mh_requester {
@@ -93,17 +94,17 @@ struct mh_request {
 	size_t n_params;
 	struct mh_requester who;
 	json_t *json; /* parsed body, owned */
+	struct mh_str query; /* of `target`, still encoded */
 	struct mh_task task;
+	int (*next)(struct mh_request *req, struct mh_error *err);
 
-	/* --- the handler's ---------------------------------------------- */
+	/* --- the reply -------------------------------------------------- */
 	struct mh_response response; /* prepared, not yet sent */
 	bool replied;
-	/*
-	 * Set by a handler that waits (long poll): called at most once, from
-	 * any thread, when the client has left or the node stops, so that it
-	 * replies early. Cleared by replying.
-	 */
+	bool writing; /* in a write job: what is replied is held */
+	/* See mh_request_on_gone() and mh_request_gone(). */
 	void (*on_gone)(struct mh_request *req);
+	bool gone;
 };
 
 /* --- reading ------------------------------------------------------------ */
@@ -133,6 +134,9 @@ int mh_request_query_bool(struct mh_request *req, const char *name, bool *ret,
  */
 int mh_request_json(struct mh_request *req, json_t **ret, struct mh_error *err);
 
+/* The value of a header, MH_STR_NONE when there is none. */
+struct mh_str mh_request_header(struct mh_request *req, const char *name);
+
 /* This worker's read connection. */
 struct mh_db *mh_request_db(struct mh_request *req);
 
@@ -151,9 +155,11 @@ void mh_reply_error(struct mh_request *req, struct mh_error *err);
 void mh_reply_header(struct mh_request *req, const char *name, const char *value);
 
 /*
- * Runs `fn` on the writer thread under a savepoint. What it replies is held
- * until COMMIT, and goes out then; if it fails, or COMMIT does, the failure is
- * the reply. `arg` is the arena's.
+ * Runs `fn` on the writer thread under a savepoint. What it replies (and a
+ * mh_request_resume() it asks for) is held until COMMIT, and goes out then; if
+ * it fails, or COMMIT does, the failure is the reply. It must do one of the
+ * three. `arg` is the arena's. Always returns 0: the request may be gone
+ * already.
  */
 int mh_request_write(struct mh_request *req,
 		     int (*fn)(struct mh_tx *tx, struct mh_request *req,
@@ -166,6 +172,35 @@ int mh_request_write(struct mh_request *req,
 void mh_request_resume(struct mh_request *req,
 		       int (*fn)(struct mh_request *req, struct mh_error *err));
 
-/* For transports. */
+/* --- waiting ------------------------------------------------------------ */
+
+/*
+ * For a handler that waits (long poll): `fn` is called once, from any thread,
+ * when the client leaves or the node stops, so that the request is replied to
+ * early; not any more once it has been. False when the client has left
+ * already: then reply instead of waiting.
+ *
+ * Call it last but one: with the waiter ready but not yet added anywhere, for
+ * from then on the request may be replied to, and gone. As `fn` may run while
+ * somebody else is about to reply, or between this call and the adding, it
+ * first takes the waiter away (mh_waiter_remove()), and replies only if that
+ * says that it was waiting. (In the latter case the waiter stays until its time
+ * is up.)
+ */
+MH_NODISCARD bool mh_request_on_gone(struct mh_request *req,
+				     void (*fn)(struct mh_request *req));
+
+/* --- for transports ------------------------------------------------------- */
+
 void mh_request_init(struct mh_request *req, struct mh_server *server);
 void mh_request_release(struct mh_request *req);
+/*
+ * The client has left, or the node stops: tells the handler if it waits. The
+ * transport must keep the storage of `req` until this returns, for the reply
+ * may be made while it runs; it need not have been made when it returns. More
+ * than once does nothing.
+ */
+void mh_request_gone(struct mh_request *req);
+/* "GET" and so on; MH_METHOD_OTHER for what routes never have. */
+enum mh_method mh_method_parse(struct mh_str name);
+const char *mh_method_name(enum mh_method method);

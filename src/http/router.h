@@ -9,11 +9,15 @@
  *	  MH_AUTH_USER, MH_RATE_MESSAGE, MH_WORKER, client_send_message },
  *
  * An unknown path: 404 M_UNRECOGNIZED; a known path with another method: 405
- * M_UNRECOGNIZED. `/_matrix/client/r0/` is served as v3.
+ * M_UNRECOGNIZED. `/_matrix/client/r0/` is served as v3. HEAD is served as GET.
+ *
+ * A literal segment is preferred to a {parameter}. A parameter matches an empty
+ * segment only at the end of the path (".../state/m.room.name/").
  */
 #pragma once
 
 #include "http/request.h"
+#include "service/rate_limits.h"
 
 enum mh_route_auth {
 	MH_AUTH_NONE,
@@ -23,20 +27,6 @@ enum mh_route_auth {
 	MH_AUTH_SOFT,	  /* as USER, but an expired token is let through
 			   * (logout, refresh) */
 	MH_AUTH_SERVER,	  /* X-Matrix: federation/ */
-};
-
-/* Which limit of [limits] a request draws from. */
-enum mh_route_rate {
-	MH_RATE_NONE,
-	MH_RATE_READ,	  /* ordinary requests of a device */
-	MH_RATE_WRITE,	  /* account data, receipts, profile, ... */
-	MH_RATE_MESSAGE,  /* events into rooms */
-	MH_RATE_LOGIN,	  /* by address and by account */
-	MH_RATE_REGISTER, /* by address */
-	MH_RATE_JOIN,
-	MH_RATE_INVITE,
-	MH_RATE_CREATE_ROOM,
-	MH_RATE_KEYS,
 };
 
 enum mh_route_flags {
@@ -50,14 +40,37 @@ struct mh_route {
 	enum mh_method method;
 	const char *path;
 	enum mh_route_auth auth;
-	enum mh_route_rate rate;
+	enum mh_rate rate;
 	unsigned flags;
 	int (*handler)(struct mh_request *req, struct mh_error *err);
 };
 
 struct mh_router;
 
+/*
+ * How requests are authenticated: filled in by main's wiring, so that http/
+ * knows neither sessions nor federation.
+ */
+struct mh_router_auth {
+	/*
+	 * The user behind an access token, or M_UNKNOWN_TOKEN and so on. With
+	 * `soft` an expired token will do. What it returns lives in the arena.
+	 */
+	int (*user)(struct mh_server *server, struct mh_str token, bool soft,
+		    struct mh_arena *arena, struct mh_requester *ret,
+		    struct mh_error *err);
+	/* X-Matrix; NULL on a node that does not federate. */
+	int (*server)(struct mh_request *req, struct mh_error *err);
+};
+
 struct mh_router *mh_router_new(struct mh_server *server);
+void mh_router_set_auth(struct mh_router *router,
+			const struct mh_router_auth *auth);
+/*
+ * Back-pressure: while more than this many requests wait for a worker, or jobs
+ * for the writer, new ones are turned away with 503. 0 means no bound.
+ */
+void mh_router_set_bound(struct mh_router *router, size_t waiting);
 void mh_router_free(struct mh_router *router);
 /* Adds a table of routes (static storage), before serving begins. */
 void mh_router_add(struct mh_router *router, const struct mh_route *routes,
@@ -67,7 +80,8 @@ void mh_router_add(struct mh_router *router, const struct mh_route *routes,
  * through req->respond, perhaps before this returns.
  */
 void mh_router_handle(struct mh_router *router, struct mh_request *req);
-/* The routes one by one, for the test that lists what is not served yet. */
+/* The routes one by one, for the test that lists what is not served yet; NULL
+ * after the last. */
 const struct mh_route *mh_router_at(struct mh_router *router, size_t index);
 
 /* client/routes.c */

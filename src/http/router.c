@@ -164,6 +164,25 @@ const struct mh_route *mh_router_at(struct mh_router *router, size_t index)
 	return index < router->n_rows ? router->rows[index] : NULL;
 }
 
+bool mh_router_serves(const struct mh_router *router, enum mh_method method,
+		      const char *path)
+{
+	struct mh_str rest = mh_str(path);
+	const struct node *node = &router->root;
+	struct mh_str segment;
+
+	while (node && next_segment(&rest, &segment)) {
+		bool found;
+		size_t at = child_position(node, segment, &found);
+
+		if (segment.len > 0 && segment.data[0] == '{')
+			node = node->param;
+		else
+			node = found ? node->children[at] : NULL;
+	}
+	return node && node->routes[method];
+}
+
 /* --- finding the route -------------------------------------------------- */
 
 struct lookup {

@@ -35,8 +35,7 @@ bool mh_str_to_int(struct mh_str s, int64_t *ret)
 	return true;
 }
 
-/* The length of the well-formed sequence at `p`, or 0. */
-static size_t utf8_sequence(const unsigned char *p, size_t left)
+size_t mh_utf8_sequence(const unsigned char *p, size_t left)
 {
 	size_t n;
 	unsigned char low = 0x80, high = 0xbf;
@@ -74,7 +73,7 @@ bool mh_str_is_utf8(struct mh_str s)
 	const unsigned char *p = (const unsigned char *)s.data;
 
 	for (size_t i = 0; i < s.len;) {
-		size_t n = utf8_sequence(p + i, s.len - i);
+		size_t n = mh_utf8_sequence(p + i, s.len - i);
 
 		if (n == 0)
 			return false;

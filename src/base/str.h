@@ -85,6 +85,10 @@ bool mh_str_to_int(struct mh_str s, int64_t *ret);
 /* True when the bytes are well-formed UTF-8 (no surrogates, no overlongs). */
 bool mh_str_is_utf8(struct mh_str s);
 
+/* The length of the well-formed UTF-8 sequence at `p`, of `left` >= 1 bytes; or
+ * 0 when there is none. */
+size_t mh_utf8_sequence(const unsigned char *p, size_t left);
+
 /* Compares secrets: the time taken depends on the lengths alone. */
 bool mh_str_eq_secret(struct mh_str a, struct mh_str b);
 

@@ -13,17 +13,23 @@
  * most MH_JSON_MAX_DEPTH, no duplicate keys, valid UTF-8, no unpaired
  * surrogates, object keys sorted by code point, strings minimally escaped.
  *
+ * Normalising mode is strict about the result and lenient about the notation:
+ * an integer that is written as 1e10, 2.0 or -0 is written out. It is for what
+ * this node makes canonical for itself, as in the appendices' last example.
+ * Peers refuse these notations in PDUs, and so does strict mode.
+ *
  * Pure; any thread.
  */
 #pragma once
 
 #include "core/json.h"
 
-enum mh_json_mode { MH_JSON_STRICT, MH_JSON_TOLERANT };
+enum mh_json_mode { MH_JSON_STRICT, MH_JSON_TOLERANT, MH_JSON_NORMALISING };
 
 /*
  * Appends the canonical form of `text`. M_NOT_JSON when it is not JSON,
- * M_BAD_JSON when it is JSON but has no canonical form in this mode.
+ * M_BAD_JSON when it is JSON but has no canonical form in this mode; `out` is
+ * then as it was.
  */
 int mh_canonical_json(struct mh_str text, enum mh_json_mode mode,
 		      struct mh_strbuf *out, struct mh_error *err);

@@ -1,0 +1,810 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The canonicaliser reads its input once, from left to right, and keeps a
+ * *run*: input bytes that are canonical as they stand and not yet copied.
+ * Whatever is not canonical (space, a needless escape) ends the run, which is
+ * then copied to the output, and starts another behind it. Text that is
+ * canonical already, as most PDUs of peers are, is therefore one run and one
+ * memcpy.
+ *
+ * Members are expected in order. An object whose members are not is put right
+ * when its end is reached: by then its values are canonical, so its bytes in
+ * the output are cut into members, sorted, and written back over themselves.
+ * Each level of nesting may move its bytes again; depth is bounded.
+ */
+#include "core/canonical_json.h"
+
+#include <stdlib.h>
+
+#define MAX_SAFE_INTEGER 9007199254740991 /* 2^53 - 1 */
+
+struct canon {
+	const char *at, *end; /* what is left of the input */
+	const char *run;      /* start of the bytes not yet copied */
+	struct mh_strbuf *out;
+	struct mh_strbuf scratch;
+	enum mh_json_mode mode;
+	unsigned depth;
+	const char *start;
+	struct mh_error *err;
+};
+
+static int value(struct canon *c);
+
+static int not_json(const struct canon *c, const char *why)
+{
+	return mh_fail(c->err, MH_M_NOT_JSON, "JSON, byte %zu: %s",
+		       (size_t)(c->at - c->start), why);
+}
+
+static int bad_json(const struct canon *c, const char *why)
+{
+	return mh_fail(c->err, MH_M_BAD_JSON, "JSON, byte %zu: %s",
+		       (size_t)(c->at - c->start), why);
+}
+
+/* Where the next byte will be in the output. */
+static size_t position(const struct canon *c)
+{
+	return c->out->len + (size_t)(c->at - c->run);
+}
+
+/* The bytes of the output from `from` to `to`, which lie on one side of it. */
+static struct mh_str written(const struct canon *c, size_t from, size_t to)
+{
+	const char *data = from < c->out->len ? c->out->data + from
+					      : c->run + (from - c->out->len);
+
+	return mh_str_n(data, to - from);
+}
+
+/* Ends the run at `c->at`. */
+static void flush(struct canon *c)
+{
+	mh_strbuf_add(c->out, c->run, (size_t)(c->at - c->run));
+	c->run = c->at;
+}
+
+/* Leaves out the next `n` bytes. */
+static void skip(struct canon *c, size_t n)
+{
+	flush(c);
+	c->at += n;
+	c->run = c->at;
+}
+
+static bool is_space(char ch)
+{
+	return ch == ' ' || ch == '\t' || ch == '\n' || ch == '\r';
+}
+
+static void skip_space(struct canon *c)
+{
+	const char *p = c->at;
+
+	while (p < c->end && is_space(*p))
+		p++;
+	if (p != c->at)
+		skip(c, (size_t)(p - c->at));
+}
+
+/* --- strings ------------------------------------------------------------ */
+
+static int hex_digit(char ch)
+{
+	if (ch >= '0' && ch <= '9')
+		return ch - '0';
+	if (ch >= 'a' && ch <= 'f')
+		return ch - 'a' + 10;
+	if (ch >= 'A' && ch <= 'F')
+		return ch - 'A' + 10;
+	return -1;
+}
+
+/* Reads \uXXXX at `p`: the code unit, or -1. */
+static int32_t code_unit(const char *p, const char *end)
+{
+	int32_t unit = 0;
+
+	if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
+		return -1;
+	for (int i = 2; i < 6; i++) {
+		int digit = hex_digit(p[i]);
+
+		if (digit < 0)
+			return -1;
+		unit = unit << 4 | digit;
+	}
+	return unit;
+}
+
+enum { ESCAPE_MALFORMED = -1, ESCAPE_SURROGATE = -2 };
+
+/* Reads the escape at `p`: its code point, or one of the failures above. */
+static int32_t read_escape(const char *p, const char *end, size_t *ret_len)
+{
+	int32_t unit, low;
+
+	if (end - p < 2)
+		return ESCAPE_MALFORMED;
+	*ret_len = 2;
+	switch (p[1]) {
+	case '"':
+	case '\\':
+	case '/':
+		return p[1];
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	default:
+		break;
+	}
+	unit = code_unit(p, end);
+	if (unit < 0)
+		return ESCAPE_MALFORMED;
+	*ret_len = 6;
+	if (unit < 0xd800 || unit > 0xdfff)
+		return unit;
+	low = code_unit(p + 6, end);
+	if (unit > 0xdbff || low < 0xdc00 || low > 0xdfff)
+		return ESCAPE_SURROGATE;
+	*ret_len = 12;
+	return 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+}
+
+static void add_utf8(struct mh_strbuf *out, uint32_t cp)
+{
+	char bytes[4];
+	size_t n = 0;
+
+	if (cp < 0x80) {
+		bytes[n++] = (char)cp;
+	} else if (cp < 0x800) {
+		bytes[n++] = (char)(0xc0 | cp >> 6);
+		bytes[n++] = (char)(0x80 | (cp & 0x3f));
+	} else if (cp < 0x10000) {
+		bytes[n++] = (char)(0xe0 | cp >> 12);
+		bytes[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
+		bytes[n++] = (char)(0x80 | (cp & 0x3f));
+	} else {
+		bytes[n++] = (char)(0xf0 | cp >> 18);
+		bytes[n++] = (char)(0x80 | (cp >> 12 & 0x3f));
+		bytes[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
+		bytes[n++] = (char)(0x80 | (cp & 0x3f));
+	}
+	mh_strbuf_add(out, bytes, n);
+}
+
+/* The code point as it stands in a canonical string. */
+static size_t canonical_escape(uint32_t cp, char out[6])
+{
+	static const char shorts[0x20] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n',
+		['\f'] = 'f', ['\r'] = 'r',
+	};
+	static const char hex[] = "0123456789abcdef";
+
+	out[0] = '\\';
+	if (cp >= 0x20 || shorts[cp]) {
+		out[1] = cp >= 0x20 ? (char)cp : shorts[cp];
+		return 2;
+	}
+	out[1] = 'u';
+	out[2] = out[3] = '0';
+	out[4] = hex[cp >> 4];
+	out[5] = hex[cp & 15];
+	return 6;
+}
+
+static int escape(struct canon *c)
+{
+	size_t len = 0, n;
+	int32_t cp = read_escape(c->at, c->end, &len);
+	char text[6];
+
+	if (cp == ESCAPE_SURROGATE)
+		return bad_json(c, "unpaired surrogate");
+	if (cp < 0)
+		return not_json(c, "malformed escape");
+	if (cp >= 0x20 && cp != '"' && cp != '\\') {
+		skip(c, len);
+		add_utf8(c->out, (uint32_t)cp);
+		return 0;
+	}
+	n = canonical_escape((uint32_t)cp, text);
+	if (n == len && !memcmp(c->at, text, n)) {
+		c->at += len;
+	} else {
+		skip(c, len);
+		mh_strbuf_add(c->out, text, n);
+	}
+	return 0;
+}
+
+#define EVERY_BYTE(x) (0x0101010101010101u * (x))
+
+/* Some byte is below 0x20, above 0x7f, a quote or a backslash. */
+static bool has_special(uint64_t w)
+{
+	uint64_t quote = w ^ EVERY_BYTE('"');
+	uint64_t backslash = w ^ EVERY_BYTE('\\');
+
+	/*
+	 * Each difference borrows into a byte's high bit where that byte is too
+	 * small. A borrow may spill into the next byte, but only after one that
+	 * is special itself, and bytes with the high bit set are special too.
+	 */
+	return ((w - EVERY_BYTE(0x20)) | (quote - EVERY_BYTE(1)) |
+		(backslash - EVERY_BYTE(1)) | w) &
+	       EVERY_BYTE(0x80);
+}
+
+static const char *skip_plain(const char *p, const char *end)
+{
+	uint64_t w;
+
+	for (; end - p >= 8; p += 8) {
+		memcpy(&w, p, 8);
+		if (has_special(w))
+			break;
+	}
+	while (p < end) {
+		unsigned char ch = (unsigned char)*p;
+
+		if (ch < 0x20 || ch > 0x7f || ch == '"' || ch == '\\')
+			break;
+		p++;
+	}
+	return p;
+}
+
+/* From the opening quote to behind the closing one. */
+static int string(struct canon *c)
+{
+	c->at++;
+	for (;;) {
+		size_t n;
+
+		c->at = skip_plain(c->at, c->end);
+		if (c->at == c->end)
+			return not_json(c, "unterminated string");
+		if (*c->at == '"')
+			break;
+		if (*c->at == '\\') {
+			if (escape(c) < 0)
+				return -1;
+			continue;
+		}
+		if ((unsigned char)*c->at < 0x20)
+			return not_json(c, "control character in a string");
+		n = mh_utf8_sequence((const unsigned char *)c->at,
+				     (size_t)(c->end - c->at));
+		if (n == 0)
+			return not_json(c, "invalid UTF-8");
+		c->at += n;
+	}
+	c->at++;
+	return 0;
+}
+
+/* --- numbers ------------------------------------------------------------ */
+
+struct number {
+	struct mh_str whole, fraction; /* digits */
+	struct mh_str exponent;	       /* sign and digits */
+	bool negative;
+};
+
+static struct mh_str digits(const char **p, const char *end)
+{
+	const char *from = *p;
+
+	while (*p < end && **p >= '0' && **p <= '9')
+		++*p;
+	return mh_str_n(from, (size_t)(*p - from));
+}
+
+/* Reads RFC 8259's number at `p`; returns where it ends, NULL if malformed. */
+static const char *read_number(const char *p, const char *end,
+			       struct number *ret)
+{
+	const char *from;
+
+	*ret = (struct number){ 0 };
+	ret->negative = *p == '-';
+	p += ret->negative;
+	ret->whole = digits(&p, end);
+	if (ret->whole.len == 0 ||
+	    (ret->whole.len > 1 && ret->whole.data[0] == '0'))
+		return NULL;
+	if (p < end && *p == '.') {
+		p++;
+		ret->fraction = digits(&p, end);
+		if (ret->fraction.len == 0)
+			return NULL;
+	}
+	if (p < end && (*p == 'e' || *p == 'E')) {
+		from = ++p;
+		if (p < end && (*p == '+' || *p == '-'))
+			p++;
+		if (digits(&p, end).len == 0)
+			return NULL;
+		ret->exponent = mh_str_n(from, (size_t)(p - from));
+	}
+	return p;
+}
+
+static bool is_safe_integer(const struct number *number)
+{
+	int64_t n = 0;
+
+	if (number->whole.len > 16)
+		return false;
+	for (size_t i = 0; i < number->whole.len; i++)
+		n = n * 10 + (number->whole.data[i] - '0');
+	return n <= MAX_SAFE_INTEGER && !(number->negative && n == 0);
+}
+
+/*
+ * The value of a number that is a safe integer in whatever notation. Zeros are
+ * dropped first, so that what remains is short or out of range.
+ */
+static bool integer_value(const struct number *number, int64_t *ret)
+{
+	int64_t exponent = 0, n = 0, point = (int64_t)number->whole.len;
+	size_t n_digits = number->whole.len + number->fraction.len;
+	struct mh_str power = number->exponent;
+	int64_t last = -1, digit = 0;
+
+	if (power.len && power.data[0] == '+')
+		power = mh_str_from(power, 1);
+	for (size_t i = 0; i < n_digits; i++) {
+		char ch =
+			i < number->whole.len
+				? number->whole.data[i]
+				: number->fraction.data[i - number->whole.len];
+
+		if (ch != '0')
+			last = (int64_t)i;
+	}
+	if (last < 0) {
+		*ret = 0;
+		return true;
+	}
+	if (power.len && !mh_str_to_int(power, &exponent))
+		return false;
+	point += exponent;
+	if (last >= point)
+		return false; /* a digit behind the point */
+	for (int64_t i = 0; i < point; i++) {
+		digit = 0;
+		if (i < (int64_t)number->whole.len)
+			digit = number->whole.data[i] - '0';
+		else if (i < (int64_t)n_digits)
+			digit = number->fraction
+					.data[i - (int64_t)number->whole.len] -
+				'0';
+		n = n * 10 + digit;
+		if (n > MAX_SAFE_INTEGER)
+			return false;
+	}
+	*ret = number->negative ? -n : n;
+	return true;
+}
+
+static int number(struct canon *c)
+{
+	struct number parsed;
+	const char *end = read_number(c->at, c->end, &parsed);
+	bool plain;
+	int64_t n;
+
+	if (!end)
+		return not_json(c, "malformed number");
+	plain = !parsed.fraction.data && !parsed.exponent.data;
+	if (c->mode == MH_JSON_TOLERANT ||
+	    (plain && is_safe_integer(&parsed))) {
+		c->at = end;
+		return 0;
+	}
+	if (c->mode == MH_JSON_NORMALISING && integer_value(&parsed, &n)) {
+		skip(c, (size_t)(end - c->at));
+		mh_strbuf_addint(c->out, n);
+		return 0;
+	}
+	return bad_json(c, "numbers must be integers within 2^53 - 1, without "
+			   "exponent, fraction or negative zero");
+}
+
+/* --- objects ------------------------------------------------------------ */
+
+/* The next byte of a canonical string's text, escapes resolved; -1 at its end.
+ */
+static int next_byte(const char **p, const char *end)
+{
+	int32_t cp;
+	size_t len = 0;
+
+	if (*p == end)
+		return -1;
+	if (**p != '\\')
+		return (unsigned char)*(*p)++;
+	cp = read_escape(*p, end, &len);
+	*p += len;
+	return cp;
+}
+
+/* Order by code point: that of UTF-8 bytes. */
+static int compare_keys(struct mh_str a, struct mh_str b)
+{
+	const char *p = a.data, *q = b.data;
+	int x, y;
+
+	if (mh_str_find(a, '\\') < 0 && mh_str_find(b, '\\') < 0)
+		return mh_str_cmp(a, b);
+	do {
+		x = next_byte(&p, a.data + a.len);
+		y = next_byte(&q, b.data + b.len);
+	} while (x == y && x >= 0);
+	return x - y;
+}
+
+struct member {
+	struct mh_str key, member;
+};
+
+static int compare_members(const void *a, const void *b)
+{
+	return compare_keys(((const struct member *)a)->key,
+			    ((const struct member *)b)->key);
+}
+
+/* Puts the members of the object at `from` of the output in order. */
+static int sort_members(struct canon *c, size_t from, size_t n_members)
+{
+	struct mh_str object;
+	MH_CLEANUP(mh_freep)
+	struct member *members = mh_alloc_array(n_members, sizeof(*members));
+	struct mh_json_iter it;
+	size_t n = 0;
+
+	flush(c);
+	object = mh_str_from(mh_strbuf_str(c->out), from);
+	for (mh_json_iter_init(&it, object); mh_json_iter_next(&it);)
+		members[n++] = (struct member){ it.key, it.member };
+	MH_ASSERT(n == n_members);
+	qsort(members, n, sizeof(*members), compare_members);
+
+	mh_strbuf_clear(&c->scratch);
+	for (size_t i = 0; i < n; i++) {
+		if (i && compare_members(&members[i - 1], &members[i]) == 0)
+			return bad_json(c, "duplicate key");
+		mh_strbuf_addch(&c->scratch, i ? ',' : '{');
+		mh_strbuf_addstr(&c->scratch, members[i].member);
+	}
+	mh_strbuf_addch(&c->scratch, '}');
+	MH_ASSERT(c->scratch.len == object.len);
+	memcpy(c->out->data + from, c->scratch.data, object.len);
+	return 0;
+}
+
+/* A key and its colon; `*ret_from`, `*ret_to` are the key's text in the output.
+ */
+static int key(struct canon *c, size_t *ret_from, size_t *ret_to)
+{
+	skip_space(c);
+	if (c->at == c->end || *c->at != '"')
+		return not_json(c, "expected a key");
+	*ret_from = position(c) + 1;
+	if (string(c) < 0)
+		return -1;
+	*ret_to = position(c) - 1;
+	if (*ret_from <= c->out->len)
+		flush(c); /* an escape cut it: bring both parts together */
+	skip_space(c);
+	if (c->at == c->end || *c->at != ':')
+		return not_json(c, "expected ':'");
+	c->at++;
+	return 0;
+}
+
+/* A comma (1), the closing bracket (0), or neither (-1). */
+static int separator(struct canon *c, char close)
+{
+	skip_space(c);
+	if (c->at < c->end && *c->at == ',') {
+		c->at++;
+		return 1;
+	}
+	if (c->at < c->end && *c->at == close) {
+		c->at++;
+		return 0;
+	}
+	return not_json(c, close == '}' ? "expected ',' or '}'"
+					: "expected ',' or ']'");
+}
+
+/* True, and behind the closing bracket, when there is nothing inside. */
+static bool is_empty(struct canon *c, char close)
+{
+	c->at++;
+	skip_space(c);
+	if (c->at == c->end || *c->at != close)
+		return false;
+	c->at++;
+	return true;
+}
+
+static int object(struct canon *c)
+{
+	size_t start = position(c), n_members = 0;
+	size_t from, to, last_from = 0, last_to = 0;
+	bool sorted = true;
+	int more = 1;
+
+	if (is_empty(c, '}'))
+		return 0;
+	for (; more > 0; n_members++) {
+		if (key(c, &from, &to) < 0)
+			return -1;
+		if (n_members && sorted) {
+			int order = compare_keys(written(c, last_from, last_to),
+						 written(c, from, to));
+
+			if (order == 0)
+				return bad_json(c, "duplicate key");
+			sorted = order < 0;
+		}
+		last_from = from;
+		last_to = to;
+		if (value(c) < 0)
+			return -1;
+		more = separator(c, '}');
+	}
+	if (more < 0)
+		return -1;
+	return sorted ? 0 : sort_members(c, start, n_members);
+}
+
+static int array(struct canon *c)
+{
+	int more = 1;
+
+	if (is_empty(c, ']'))
+		return 0;
+	while (more > 0) {
+		if (value(c) < 0)
+			return -1;
+		more = separator(c, ']');
+	}
+	return more;
+}
+
+static int word(struct canon *c, struct mh_str expected)
+{
+	if (!mh_str_starts(mh_str_n(c->at, (size_t)(c->end - c->at)), expected))
+		return not_json(c, "unknown word");
+	c->at += expected.len;
+	return 0;
+}
+
+static int nested(struct canon *c, int (*inside)(struct canon *c))
+{
+	int rc;
+
+	if (c->depth == MH_JSON_MAX_DEPTH)
+		return bad_json(c, "nested too deeply");
+	c->depth++;
+	rc = inside(c);
+	c->depth--;
+	return rc;
+}
+
+static int value(struct canon *c)
+{
+	skip_space(c);
+	if (c->at == c->end)
+		return not_json(c, "expected a value");
+	switch (*c->at) {
+	case '{':
+		return nested(c, object);
+	case '[':
+		return nested(c, array);
+	case '"':
+		return string(c);
+	case 't':
+		return word(c, MH_STR("true"));
+	case 'f':
+		return word(c, MH_STR("false"));
+	case 'n':
+		return word(c, MH_STR("null"));
+	default:
+		return number(c);
+	}
+}
+
+int mh_canonical_json(struct mh_str text, enum mh_json_mode mode,
+		      struct mh_strbuf *out, struct mh_error *err)
+{
+	const char *data = text.data ? text.data : "";
+	struct canon c = {
+		.at = data,
+		.end = data + text.len,
+		.run = data,
+		.start = data,
+		.out = out,
+		.scratch = MH_STRBUF_INIT,
+		.mode = mode,
+		.err = err,
+	};
+	size_t before = out->len;
+	int rc = value(&c);
+
+	if (rc == 0) {
+		skip_space(&c);
+		if (c.at != c.end)
+			rc = not_json(&c, "more text after the value");
+	}
+	flush(&c);
+	if (rc < 0)
+		mh_strbuf_truncate(out, before);
+	mh_strbuf_release(&c.scratch);
+	return rc;
+}
+
+int mh_canonical_json_value(const json_t *json, enum mh_json_mode mode,
+			    struct mh_strbuf *out, struct mh_error *err)
+{
+	MH_STRBUF(text);
+
+	mh_json_add(&text, json);
+	return mh_canonical_json(mh_strbuf_str(&text), mode, out, err);
+}
+
+/* --- slices of canonical text ------------------------------------------- */
+
+/* From an opening quote to behind the closing one; never past `end`. */
+static const char *behind_string(const char *p, const char *end)
+{
+	for (p++; p < end; p++) {
+		const char *before;
+
+		p = memchr(p, '"', (size_t)(end - p));
+		if (!p)
+			return end;
+		/* The quote counts unless an odd number of '\' escapes it. */
+		for (before = p; before[-1] == '\\'; before--)
+			;
+		if ((p - before) % 2 == 0)
+			return p + 1;
+	}
+	return end;
+}
+
+static const char *behind_value(const char *p, const char *end)
+{
+	size_t depth = 0;
+
+	if (*p != '"' && *p != '{' && *p != '[') {
+		while (p < end && *p != ',' && *p != '}' && *p != ']')
+			p++;
+		return p;
+	}
+	while (p < end) {
+		if (*p == '"') {
+			p = behind_string(p, end);
+		} else {
+			if (*p == '{' || *p == '[')
+				depth++;
+			else if (*p == '}' || *p == ']')
+				depth--;
+			p++;
+		}
+		if (depth == 0)
+			break;
+	}
+	return p;
+}
+
+void mh_json_iter_init(struct mh_json_iter *it, struct mh_str text)
+{
+	*it = (struct mh_json_iter){ 0 };
+	if (text.len < 2 || (text.data[0] != '{' && text.data[0] != '['))
+		return; /* no container: nothing to walk */
+	it->is_object = text.data[0] == '{';
+	it->at = text.data + 1;
+	it->end = text.data + text.len - 1;
+}
+
+bool mh_json_iter_next(struct mh_json_iter *it)
+{
+	const char *from = it->at, *p = from;
+
+	if (p == it->end)
+		return false;
+	if (it->is_object) {
+		p = behind_string(p, it->end);
+		it->key = mh_str_n(from + 1, (size_t)(p - from) - 2);
+		p++;
+	}
+	if (p >= it->end) { /* not canonical after all */
+		it->at = it->end;
+		return false;
+	}
+	it->value.data = p;
+	p = behind_value(p, it->end);
+	it->value.len = (size_t)(p - it->value.data);
+	it->member = mh_str_n(from, (size_t)(p - from));
+	it->at = p < it->end ? p + 1 : p;
+	return true;
+}
+
+struct mh_str mh_json_slice(struct mh_str object, const char *key)
+{
+	struct mh_json_iter it;
+	struct mh_str wanted = mh_str(key);
+
+	for (mh_json_iter_init(&it, object); mh_json_iter_next(&it);)
+		if (it.is_object && mh_str_eq(it.key, wanted))
+			return it.value;
+	return MH_STR_NONE;
+}
+
+bool mh_json_unescape(struct mh_str raw, struct mh_strbuf *out)
+{
+	const char *p, *end, *plain;
+
+	if (raw.len < 2 || raw.data[0] != '"' || raw.data[raw.len - 1] != '"')
+		return false;
+	p = raw.data + 1;
+	end = raw.data + raw.len - 1;
+	while (p < end) {
+		size_t len = 0;
+		int32_t cp;
+
+		plain = memchr(p, '\\', (size_t)(end - p));
+		if (!plain)
+			plain = end;
+		mh_strbuf_add(out, p, (size_t)(plain - p));
+		p = plain;
+		if (p == end)
+			break;
+		cp = read_escape(p, end, &len);
+		if (cp < 0)
+			return false;
+		add_utf8(out, (uint32_t)cp);
+		p += len;
+	}
+	return true;
+}
+
+bool mh_json_slice_int(struct mh_str raw, int64_t *ret)
+{
+	struct number parsed;
+	int64_t n = 0;
+
+	if (raw.len == 0 ||
+	    read_number(raw.data, raw.data + raw.len, &parsed) !=
+		    raw.data + raw.len ||
+	    parsed.fraction.data || parsed.exponent.data)
+		return false;
+	for (size_t i = 0; i < parsed.whole.len; i++) {
+		int digit = parsed.whole.data[i] - '0';
+
+		/* Downwards, for the range reaches one further there. */
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_sub_overflow(n, digit, &n))
+			return false;
+	}
+	if (!parsed.negative && __builtin_sub_overflow(0, n, &n))
+		return false;
+	*ret = n;
+	return true;
+}

@@ -31,7 +31,8 @@ struct mh_event {
 	struct mh_str sender;
 	struct mh_str type;
 	struct mh_str state_key; /* data NULL: not a state event */
-	struct mh_str redacts;	 /* wherever the version keeps it; else NULL */
+	struct mh_str redacts;	 /* of m.room.redaction, wherever the version
+				  * keeps it; data NULL: none */
 	struct mh_str content;	 /* raw canonical JSON object */
 	int64_t depth;
 	int64_t origin_server_ts; /* milliseconds */

@@ -47,6 +47,13 @@ void mh_event_content_hash(struct mh_str json, unsigned char out[MH_SHA256]);
 /* The reference hash, of the redacted PDU without signatures and unsigned. */
 void mh_event_reference_hash(const struct mh_room_rules *rules,
 			     struct mh_str json, unsigned char out[MH_SHA256]);
+/*
+ * Appends the canonical PDU `json`, hashes included, with this server's
+ * signature ("Signing events").
+ */
+int mh_event_sign(const struct mh_room_rules *rules,
+		  const struct mh_signer *signer, struct mh_str json,
+		  struct mh_strbuf *out, struct mh_error *err);
 /* Is the PDU (redacted, as the spec says) signed by this server's key? */
 bool mh_event_verify(const struct mh_event *event, struct mh_str server_name,
 		     struct mh_str key_id,

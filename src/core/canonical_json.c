@@ -545,7 +545,7 @@ static bool is_empty(struct canon *c, char close)
 static int object(struct canon *c)
 {
 	size_t start = position(c), n_members = 0;
-	size_t from, to, last_from = 0, last_to = 0;
+	size_t from = 0, to = 0, last_from = 0, last_to = 0;
 	bool sorted = true;
 	int more = 1;
 

@@ -102,6 +102,7 @@ struct mh_request {
 	struct mh_response response; /* prepared, not yet sent */
 	bool replied;
 	bool writing; /* in a write job: what is replied is held */
+	void *waiting; /* the handler's, for its on_gone() */
 	/* See mh_request_on_gone() and mh_request_gone(). */
 	void (*on_gone)(struct mh_request *req);
 	bool gone;

@@ -8,11 +8,12 @@
  *
  * Users are found through the joined local members of a room, which the
  * notifier keeps in memory for rooms that are active; so a waiter is one
- * record, however many rooms its user is in.
+ * record, however many rooms its user is in. It also knows for every room in
+ * use how far it is, so that a sync asks nothing about quiet rooms.
  *
- * The ring keeps the latest events with their client JSON serialised once
- * (without `unsigned`, which is spliced per recipient after the visibility
- * check).
+ * The latest events of each room are kept with their client JSON serialised
+ * once (without `unsigned`, which is spliced per recipient after the visibility
+ * check): see notifier_impl.h.
  */
 #pragma once
 
@@ -21,14 +22,25 @@
 
 /* --- for write jobs (writer thread) -------------------------------------- */
 
-/* A timeline event was persisted: wakes the room's local members, and the
- * member whom a membership event concerns. Also feeds the ring. */
+/*
+ * A timeline event was persisted, and is current state if it shall be: wakes
+ * the room's local members, and the member whom a membership event concerns.
+ * Also feeds the ring. Events without a position of the timeline do nothing.
+ */
 void mh_notify_event(struct mh_tx *tx, struct mh_server *server,
 		     const struct mh_event_row *row);
 /* Something of the room other than an event changed at `pos` (a receipt). */
 void mh_notify_room(struct mh_tx *tx, struct mh_server *server, mh_nid room);
 /* Something of one user changed (account data, to-device, device lists). */
 void mh_notify_user(struct mh_tx *tx, struct mh_server *server, mh_nid user);
+/*
+ * The membership of one local user changed without a timeline event (an invite
+ * over federation, a room that was forgotten).
+ */
+int mh_notify_membership(struct mh_tx *tx, struct mh_server *server,
+			 mh_nid room, mh_nid user, struct mh_error *err);
+/* The whole state of a room was replaced: any membership may have changed. */
+void mh_notify_members(struct mh_tx *tx, struct mh_server *server, mh_nid room);
 
 /* --- for ephemeral facts (any thread, nothing is committed) --------------- */
 
@@ -50,7 +62,6 @@ struct mh_waiter {
 	void (*wake)(struct mh_waiter *waiter, bool stopping);
 	struct mh_waiter *prev, *next; /* the notifier's */
 	bool waiting;		       /* the notifier's */
-	uint64_t seen;		       /* the notifier's */
 };
 
 /*

@@ -23,6 +23,7 @@ struct mh_rate_limits;
 struct mh_uia;
 struct mh_typing;
 struct mh_presence;
+struct mh_sync;
 struct mh_push;
 struct mh_live;
 
@@ -44,6 +45,7 @@ struct mh_server {
 	struct mh_uia *uia;		  /* uia.h */
 	struct mh_typing *typing;	  /* typing.h */
 	struct mh_presence *presence;	  /* presence.h */
+	struct mh_sync *sync;		  /* sync.h */
 	struct mh_push *push;		  /* push.h */
 	struct mh_rate_limits *limits;	  /* rate_limits.h */
 	struct mh_router *router;	  /* http/router.h; main's wiring */

@@ -71,8 +71,21 @@ MH_DEFINE_CLEANUP(struct mh_db *, mh_db_end)
 	MH_CLEANUP(mh_db_endp) struct mh_db *name = (db);                      \
 	mh_db_begin(name)
 
-/* The last position that is committed: the global sequence. Any thread. */
+/*
+ * The last position that is committed: the global sequence. It moves on after
+ * the hooks of mh_tx_after(), so that what is kept in memory is never behind
+ * it. Any thread.
+ */
 int64_t mh_store_position(struct mh_store *store);
+/* The position that this connection's snapshot shows, exactly. */
+int mh_db_position(struct mh_db *db, int64_t *ret, struct mh_error *err);
+/*
+ * Has `fn` called on the writer thread whenever mh_store_position() has moved
+ * on, before any done() of the batch. One listener (the notifier); NULL ends
+ * it. Call while nothing is written.
+ */
+void mh_store_on_commit(struct mh_store *store,
+			void (*fn)(void *context, int64_t pos), void *context);
 
 /* --- writing ------------------------------------------------------------ */
 
@@ -99,6 +112,8 @@ struct mh_db *mh_tx_db(struct mh_tx *tx);
 struct mh_store *mh_tx_store(struct mh_tx *tx);
 /* Draws the next position of the global sequence. */
 int64_t mh_tx_next_pos(struct mh_tx *tx);
+/* The position drawn last, in this job or before it. */
+int64_t mh_tx_pos(struct mh_tx *tx);
 
 /*
  * Has fn(context) called after COMMIT, in order, on the writer thread, before

@@ -28,7 +28,8 @@ struct mh_push;
 struct mh_live;
 
 struct mh_server {
-	const struct mh_settings *settings; /* borrowed; replaced on reload */
+	/* Borrowed. A reload puts others here; read it again each time. */
+	const struct mh_settings *_Atomic settings;
 	struct mh_str name;		    /* server name: "example.org" */
 	struct mh_clock *clock;
 	struct mh_random *random;

@@ -13,8 +13,8 @@
  *
  * A statement is prepared once a connection and found again by the address of
  * its literal. MH_SQL resets it and clears its bindings at the end of the
- * scope, so that no read stays open by accident. The same literal cannot be in
- * use twice at once on one connection (asserted).
+ * scope, so that no read stays open by accident. A literal that is in use
+ * already (by a caller further up) is prepared once more beside it.
  */
 #pragma once
 

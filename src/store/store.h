@@ -43,7 +43,8 @@ struct mh_store_options {
 	const char *server_name;/* recorded at creation, checked afterwards */
 	unsigned readers;	/* as many as workers */
 	const char *vfs;	/* NULL, or a test's VFS that tears and fails */
-	int64_t cache_bytes;	/* page cache over all connections */
+	int64_t cache_bytes;	/* page cache over all connections; 0: 8 MiB */
+	int64_t memory_bytes;	/* names, events, state in memory; 0: 16 MiB */
 };
 
 /*
@@ -60,7 +61,12 @@ void mh_store_close(struct mh_store *store);
 
 /* --- reading ------------------------------------------------------------ */
 
-/* The connection of the calling worker (mh_queue_thread_index()). */
+/*
+ * The connection of the calling worker (mh_queue_thread_index()), or, outside
+ * of queues, of the thread that opened the store: start-up and tests. A
+ * connection belongs to the first thread that asked for it (asserted), so
+ * queues beside the workers' must not read.
+ */
 struct mh_db *mh_store_reader(struct mh_store *store);
 
 void mh_db_begin(struct mh_db *db);
@@ -127,6 +133,23 @@ void mh_tx_after(struct mh_tx *tx, void (*fn)(void *context),
 		 void (*undo)(void *context), void *context);
 /* Memory that lives until the batch has ended, for contexts of mh_tx_after. */
 void *mh_tx_alloc(struct mh_tx *tx, size_t size);
+
+/* Draws the next position of a backfilled event: negative, ever smaller. */
+int64_t mh_tx_next_backfill_pos(struct mh_tx *tx);
+
+/* --- tests -------------------------------------------------------------- */
+
+/*
+ * Has the n-th step of a statement from now on fail (1: the next; 0: none) on
+ * this connection, as if the disk had refused: every path out of a function is
+ * walked by trying 1, 2, 3 ... until mh_db_failing() says that the n-th was
+ * never reached. BEGIN, SAVEPOINT and COMMIT count as well. Set it while the
+ * connection is at rest.
+ */
+void mh_db_fail_after(struct mh_db *db, int64_t n);
+bool mh_db_failing(const struct mh_db *db);
+/* The writer's connection, for these two alone. */
+struct mh_db *mh_store_writer(struct mh_store *store);
 
 /* --- care --------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@
 
 int mh_caches_init(struct mh_store *store, int64_t bytes, struct mh_error *err);
 void mh_caches_release(struct mh_store *store);
-/* After COMMIT, before mh_store_position() moves and before any hook. */
+/* After COMMIT, before any hook and before mh_store_position() moves. */
 void mh_caches_committed(struct mh_store *store);
 void mh_caches_rolled_back(struct mh_store *store);
 

@@ -82,6 +82,8 @@ struct mh_store {
 	struct mh_timer idle;
 	bool idle_set;
 	int64_t last_batch; /* mono_ms */
+	void (*on_commit)(void *context, int64_t pos);
+	void *on_commit_context;
 
 	/* shared */
 	struct mh_names *names;

@@ -164,7 +164,7 @@ mh_nid mh_name_find(struct mh_db *db, struct mh_str name, struct mh_error *err)
 	if (nid || (nid = recall(names, name)))
 		return nid;
 
-	MH_SQL(st, db, "SELECT nid FROM names WHERE name = ?1");
+	MH_SQL(st, db, "SELECT nid FROM names WHERE text = ?1");
 	mh_sql_text(st, 1, name.data ? name : MH_STR(""));
 	rc = mh_sql_step(st, err);
 	if (rc <= 0)
@@ -181,7 +181,7 @@ mh_nid mh_name_intern(struct mh_tx *tx, struct mh_str name, struct mh_error *err
 	if (nid)
 		return nid;
 
-	MH_SQL(st, tx->db, "INSERT INTO names (nid, name) VALUES (?1, ?2)");
+	MH_SQL(st, tx->db, "INSERT INTO names (nid, text) VALUES (?1, ?2)");
 	nid = ++tx->store->names->last;
 	mh_sql_int(st, 1, nid);
 	mh_sql_text(st, 2, name.data ? name : MH_STR(""));
@@ -201,7 +201,7 @@ int mh_name_get(struct mh_db *db, mh_nid nid, struct mh_strbuf *out,
 			 out))
 		return 0;
 
-	MH_SQL(st, db, "SELECT name FROM names WHERE nid = ?1");
+	MH_SQL(st, db, "SELECT text FROM names WHERE nid = ?1");
 	mh_sql_int(st, 1, nid);
 	rc = mh_sql_step(st, err);
 	if (rc < 0)

@@ -251,6 +251,31 @@ void mh_db_end(struct mh_db *db)
 		sqlite3_exec(db->handle, "COMMIT", NULL, NULL, NULL);
 }
 
+int mh_db_position(struct mh_db *db, int64_t *ret, struct mh_error *err)
+{
+	int rc;
+
+	MH_SQL(st, db, "SELECT last FROM sequence");
+	/* The row is written once a batch; the writer is ahead of it. */
+	if (db->writer) {
+		*ret = db->store->last_pos;
+		return 0;
+	}
+	rc = mh_sql_step(st, err);
+	if (rc == 0)
+		return mh_fail_internal(err, "database: no sequence");
+	if (rc > 0)
+		*ret = mh_sql_col_int(st, 0);
+	return rc < 0 ? -1 : 0;
+}
+
+void mh_store_on_commit(struct mh_store *store,
+			void (*fn)(void *context, int64_t pos), void *context)
+{
+	store->on_commit = fn;
+	store->on_commit_context = context;
+}
+
 int64_t mh_store_position(struct mh_store *store)
 {
 	return atomic_load(&store->position);

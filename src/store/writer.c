@@ -11,7 +11,7 @@
  *	  SAVEPOINT  job 2  ROLLBACK TO, RELEASE	(it said -1)
  *	  the global sequence, if a position was drawn
  *	COMMIT						(one sync)
- *	the caches' hooks, mh_store_position(), the jobs' hooks
+ *	the caches, the jobs' hooks, mh_store_position(), on_commit
  *	done() of every job
  *
  * When COMMIT fails (the disk is full, or broken), nothing of the batch has
@@ -72,6 +72,11 @@ struct mh_store *mh_tx_store(struct mh_tx *tx)
 int64_t mh_tx_next_pos(struct mh_tx *tx)
 {
 	return ++tx->store->last_pos;
+}
+
+int64_t mh_tx_pos(struct mh_tx *tx)
+{
+	return tx->store->last_pos;
 }
 
 int64_t mh_tx_next_backfill_pos(struct mh_tx *tx)
@@ -233,11 +238,14 @@ static void batch_committed(struct mh_store *store)
 	store->saved_pos = store->last_pos;
 	store->saved_backfill = store->backfill_pos;
 	mh_caches_committed(store);
-	atomic_store(&store->position, store->last_pos);
 	for (size_t i = 0; i < tx->n_hooks; i++)
 		if (tx->hooks[i].fn)
 			tx->hooks[i].fn(tx->hooks[i].context);
 	tx->n_hooks = 0;
+	if (atomic_exchange(&store->position, store->last_pos) !=
+		    store->last_pos &&
+	    store->on_commit)
+		store->on_commit(store->on_commit_context, store->last_pos);
 }
 
 static void batch_failed(struct mh_store *store, size_t n,

@@ -19,7 +19,7 @@ INSERT INTO sequence VALUES (1, 0, 0);
 -- Rows are never deleted, so nids are never reused.
 CREATE TABLE names (
 	nid INTEGER PRIMARY KEY,
-	name TEXT NOT NULL UNIQUE
+	text TEXT NOT NULL UNIQUE
 );
 
 -- state_group: the current state. The counts are of members.

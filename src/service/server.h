@@ -51,6 +51,7 @@ struct mh_server {
 	struct mh_rate_limits *limits;	  /* rate_limits.h */
 	struct mh_router *router;	  /* http/router.h; main's wiring */
 	int64_t started_ms;		  /* wall time */
+	char *key_id;			  /* of the signing key */
 	char boot_id[9]; /* letters; in the ephemeral part of sync tokens */
 };
 

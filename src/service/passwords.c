@@ -51,7 +51,7 @@ static bool make_hash(const struct mh_server *server, struct mh_str password,
 
 static int go_on(struct mh_request *req, struct mh_error *err)
 {
-	struct password_job *job = req->resume_context;
+	struct password_job *job = req->waiting;
 
 	if (job->failed)
 		return mh_fail_internal(err, "no memory to hash a password");
@@ -77,7 +77,7 @@ static void run(struct mh_task *task)
 		job->failed = !make_hash(req->server, MH_STR(DUMMY_PASSWORD),
 					 job->result);
 	}
-	req->resume_context = job;
+	req->waiting = job;
 	mh_request_resume(req, go_on);
 }
 

@@ -194,20 +194,26 @@ int mh_device_each(struct mh_db *db, mh_nid user,
 	return rc;
 }
 
+int mh_device_sessions_delete(struct mh_tx *tx, mh_nid user, mh_nid device,
+			      struct mh_error *err)
+{
+	MH_SQL(st, mh_tx_db(tx),
+	       "DELETE FROM sessions WHERE user = ?1 AND device = ?2");
+	mh_sql_int(st, 1, user);
+	mh_sql_int(st, 2, device);
+	return mh_sql_exec(st, err);
+}
+
 int mh_device_delete(struct mh_tx *tx, mh_nid user, mh_nid device,
 		     struct mh_error *err)
 {
-	MH_SQL(sessions, mh_tx_db(tx),
-	       "DELETE FROM sessions WHERE user = ?1 AND device = ?2");
-	mh_sql_int(sessions, 1, user);
-	mh_sql_int(sessions, 2, device);
-	MH_SQL(devices, mh_tx_db(tx),
-	       "DELETE FROM devices WHERE user = ?1 AND device = ?2");
-	mh_sql_int(devices, 1, user);
-	mh_sql_int(devices, 2, device);
-	if (mh_sql_exec(sessions, err) < 0 || mh_sql_exec(devices, err) < 0)
+	if (mh_device_sessions_delete(tx, user, device, err) < 0)
 		return -1;
-	return 0;
+	MH_SQL(st, mh_tx_db(tx),
+	       "DELETE FROM devices WHERE user = ?1 AND device = ?2");
+	mh_sql_int(st, 1, user);
+	mh_sql_int(st, 2, device);
+	return mh_sql_exec(st, err);
 }
 
 /* --- sessions ------------------------------------------------------------ */
@@ -226,6 +232,47 @@ int64_t mh_session_add(struct mh_tx *tx, mh_nid user, mh_nid device,
 	if (mh_sql_exec(st, err) < 0)
 		return -1;
 	return mh_sql_last_rowid(mh_tx_db(tx));
+}
+
+int mh_session_get(struct mh_db *db, int64_t session,
+		   struct mh_session_row *ret, struct mh_error *err)
+{
+	int rc;
+
+	MH_SQL(st, db,
+	       "SELECT user, device, current, pending, refreshes FROM sessions"
+	       " WHERE session = ?1");
+	mh_sql_int(st, 1, session);
+	rc = mh_sql_step(st, err);
+	if (rc > 0)
+		*ret = (struct mh_session_row){
+			.session = session,
+			.user = mh_sql_col_int(st, 0),
+			.device = mh_sql_col_int(st, 1),
+			.current = mh_sql_col_int(st, 2),
+			.pending = mh_sql_col_int(st, 3),
+			.refreshes = mh_sql_col_int(st, 4),
+		};
+	return rc;
+}
+
+int mh_session_account(struct mh_db *db, mh_nid user,
+		       struct mh_session_row *row, struct mh_error *err)
+{
+	int rc;
+
+	MH_SQL(st, db,
+	       "SELECT locked, suspended, admin FROM accounts WHERE user = ?1");
+	mh_sql_int(st, 1, user);
+	rc = mh_sql_step(st, err);
+	if (rc == 0)
+		return mh_fail_internal(err, "a session without an account");
+	if (rc > 0) {
+		row->locked = mh_sql_col_int(st, 0);
+		row->suspended = mh_sql_col_int(st, 1);
+		row->admin = mh_sql_col_int(st, 2);
+	}
+	return rc < 0 ? -1 : 0;
 }
 
 int mh_session_set(struct mh_tx *tx, int64_t session, int64_t current,

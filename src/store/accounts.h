@@ -77,6 +77,15 @@ struct mh_session_row {
 /* Returns the session's number, or -1. */
 int64_t mh_session_add(struct mh_tx *tx, mh_nid user, mh_nid device,
 		       bool refreshes, int64_t now, struct mh_error *err);
+/* 1 and the row without names, 0, -1. */
+int mh_session_get(struct mh_db *db, int64_t session,
+		   struct mh_session_row *ret, struct mh_error *err);
+/* Fills in what the row says of the account. M_UNKNOWN when there is none. */
+int mh_session_account(struct mh_db *db, mh_nid user,
+		       struct mh_session_row *row, struct mh_error *err);
+/* All sessions of a device, which stays. */
+int mh_device_sessions_delete(struct mh_tx *tx, mh_nid user, mh_nid device,
+			      struct mh_error *err);
 int mh_session_set(struct mh_tx *tx, int64_t session, int64_t current,
 		   bool pending, struct mh_error *err);
 int mh_session_delete(struct mh_tx *tx, int64_t session, struct mh_error *err);

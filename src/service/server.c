@@ -7,6 +7,7 @@
 #include "service/notifier.h"
 #include "service/rate_limits.h"
 #include "service/rooms.h"
+#include "service/sessions.h"
 #include "store/accounts.h"
 
 #include <errno.h>
@@ -50,71 +51,75 @@ static int open_store(struct mh_server *server,
 	return mh_store_open(&store, server->executor, &server->store, err);
 }
 
-/* --- the signing key ---------------------------------------------------- */
+/* --- the node's keys ---------------------------------------------------- */
 
-struct new_key {
+/* A write job that the start waits for. */
+struct first_job {
 	struct mh_write_job job;
-	struct mh_str key_id;
-	struct mh_str seed;
-	int64_t now;
+	struct mh_server *server;
+	struct mh_str key_id, seed; /* a new signing key; data NULL: none */
 	struct mh_error *err;
 	bool failed;
 	sem_t done;
 };
 
-static int new_key_run(struct mh_write_job *job, struct mh_tx *tx,
-		       struct mh_error *err)
+static int first_run(struct mh_write_job *job, struct mh_tx *tx,
+		     struct mh_error *err)
 {
-	struct new_key *key = MH_CONTAINER_OF(job, struct new_key, job);
+	struct first_job *first = MH_CONTAINER_OF(job, struct first_job, job);
 
-	return mh_signing_key_add(tx, key->key_id, key->seed, key->now, err);
+	if (first->key_id.data &&
+	    mh_signing_key_add(tx, first->key_id, first->seed,
+			       mh_clock_wall(first->server->clock), err) < 0)
+		return -1;
+	return mh_sessions_rotate(first->server, tx, err);
 }
 
-static void new_key_done(struct mh_write_job *job, struct mh_error *err)
+static void first_done(struct mh_write_job *job, struct mh_error *err)
 {
-	struct new_key *key = MH_CONTAINER_OF(job, struct new_key, job);
+	struct first_job *first = MH_CONTAINER_OF(job, struct first_job, job);
 
 	if (err) {
-		mh_error_move(key->err, err);
-		key->failed = true;
+		mh_error_move(first->err, err);
+		first->failed = true;
 	}
-	sem_post(&key->done);
+	sem_post(&first->done);
 }
 
-/* Stores the key, and waits until it is durable: nothing else runs yet. */
-static int save_key(struct mh_server *server, struct mh_str key_id,
-		    struct mh_str seed, struct mh_error *err)
+/* Stores new keys, and waits until they are durable: nothing else runs yet. */
+static int save_keys(struct mh_server *server, struct mh_str key_id,
+		     struct mh_str seed, struct mh_error *err)
 {
-	struct new_key key = {
-		.job = { .run = new_key_run, .done = new_key_done },
+	struct first_job first = {
+		.job = { .run = first_run, .done = first_done },
+		.server = server,
 		.key_id = key_id,
 		.seed = seed,
-		.now = mh_clock_wall(server->clock),
 		.err = err,
 	};
 
-	sem_init(&key.done, 0, 0);
-	mh_store_write(server->store, &key.job);
+	sem_init(&first.done, 0, 0);
+	mh_store_write(server->store, &first.job);
 	if (mh_executor_is_sim(server->executor))
 		mh_executor_run_until_idle(server->executor);
-	while (sem_wait(&key.done) < 0)
+	while (sem_wait(&first.done) < 0)
 		MH_ASSERT(errno == EINTR);
-	sem_destroy(&key.done);
-	return key.failed ? -1 : 0;
+	sem_destroy(&first.done);
+	return first.failed ? -1 : 0;
 }
 
 /* The key of the first start is the node's identity in every room. */
-static int load_signing_key(struct mh_server *server, struct mh_error *err)
+static int load_keys(struct mh_server *server, struct mh_error *err)
 {
 	MH_CLEANUP(mh_arena_release) struct mh_arena arena = { NULL };
 	unsigned char seed_bytes[MH_ED25519_SEED];
-	struct mh_str key_id;
-	struct mh_str seed;
+	struct mh_str key_id, seed, new_id = MH_STR_NONE;
 	char name[7];
 	int rc = mh_signing_key_get(mh_store_reader(server->store), &arena,
 				    &key_id, &seed, err);
 
-	if (rc < 0)
+	if (rc < 0 || mh_sessions_load(server->sessions,
+				       mh_store_reader(server->store), err) < 0)
 		return -1;
 	if (!rc) {
 		MH_STRBUF(text);
@@ -124,9 +129,8 @@ static int load_signing_key(struct mh_server *server, struct mh_error *err)
 		mh_strbuf_addf(&text, "ed25519:%s", name);
 		key_id = mh_arena_str(&arena, mh_strbuf_str(&text));
 		seed = mh_str_n((char *)seed_bytes, sizeof(seed_bytes));
-		if (save_key(server, key_id, seed, err) < 0)
-			return -1;
-		mh_log_info("start", "made the signing key '%s'", text.data);
+		new_id = key_id;
+		mh_log_info("start", "making the signing key '%s'", text.data);
 	} else if (seed.len != sizeof(seed_bytes)) {
 		return mh_fail_internal(err,
 					"the signing key '%.*s' is damaged",
@@ -134,6 +138,8 @@ static int load_signing_key(struct mh_server *server, struct mh_error *err)
 	} else {
 		memcpy(seed_bytes, seed.data, sizeof(seed_bytes));
 	}
+	if (save_keys(server, new_id, seed, err) < 0)
+		return -1;
 	server->key_id = mh_str_dup(key_id);
 	mh_signer_init(&server->signer, server->name, mh_str(server->key_id),
 		       seed_bytes);
@@ -162,8 +168,9 @@ static int start(struct mh_server *server,
 	server->passwords =
 		mh_executor_queue(server->executor, "password",
 				  (unsigned)settings->auth.password_checks);
+	server->sessions = mh_sessions_new(server);
 	if (open_store(server, options, err) < 0 ||
-	    load_signing_key(server, err) < 0)
+	    load_keys(server, err) < 0)
 		return -1;
 	server->notifier = mh_notifier_new(server);
 	server->rooms = mh_room_cache_new(server);
@@ -206,6 +213,7 @@ void mh_server_free(struct mh_server *server)
 	mh_rate_limits_free(server->limits);
 	mh_room_cache_free(server->rooms);
 	mh_notifier_free(server->notifier);
+	mh_sessions_free(server->sessions);
 	mh_signer_release(&server->signer);
 	mh_store_close(server->store);
 	free(server->key_id);

@@ -20,6 +20,8 @@
 
 static const struct mh_control_command *const tables[] = {
 	mh_control_status_commands,
+	mh_control_token_commands,
+	mh_control_user_commands,
 };
 
 struct mh_control {
@@ -187,7 +189,7 @@ static void answer(struct mh_control *control, struct mh_str line,
 	MH_ERROR(err);
 
 	if (run_command(&call, line, &err) < 0) {
-		mh_strbuf_addf(out, "{\"ok\":false,\"errcode\":\"%s\",",
+		mh_strbuf_addf(out, "{\"ok\":false,\"errcode\":\"%s\"",
 			       mh_errcode_name(err.code));
 		mh_json_add_key(out, MH_STR("error"));
 		mh_json_add_str(out, mh_str(err.message));

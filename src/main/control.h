@@ -63,7 +63,13 @@ int mh_control_write(struct mh_control_call *call,
 			       struct mh_error *err),
 		     struct mh_error *err);
 
+/* Appends the ID of args.user, "alice" or "@alice:this.node". */
+int mh_control_user_id(struct mh_control_call *call, struct mh_strbuf *out,
+		       struct mh_error *err);
+
 /* --- the tables --------------------------------------------------------- */
 
 /* Each ends in a row without a name. */
 extern const struct mh_control_command mh_control_status_commands[];
+extern const struct mh_control_command mh_control_token_commands[];
+extern const struct mh_control_command mh_control_user_commands[];

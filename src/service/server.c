@@ -219,11 +219,3 @@ void mh_server_free(struct mh_server *server)
 	free(server->key_id);
 	free(server);
 }
-
-bool mh_server_owns(const struct mh_server *server, struct mh_str id)
-{
-	ptrdiff_t colon = mh_str_find(id, ':');
-
-	return colon >= 0 &&
-	       mh_str_eq(mh_str_from(id, (size_t)colon + 1), server->name);
-}

@@ -74,4 +74,11 @@ void mh_server_stop(struct mh_server *server);
 void mh_server_free(struct mh_server *server);
 
 /* True for an ID of this server: "@x:our.name". */
-bool mh_server_owns(const struct mh_server *server, struct mh_str id);
+static inline bool mh_server_owns(const struct mh_server *server,
+				  struct mh_str id)
+{
+	ptrdiff_t colon = mh_str_find(id, ':');
+
+	return colon >= 0 &&
+	       mh_str_eq(mh_str_from(id, (size_t)colon + 1), server->name);
+}

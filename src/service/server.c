@@ -8,6 +8,7 @@
 #include "service/rate_limits.h"
 #include "service/rooms.h"
 #include "service/sessions.h"
+#include "service/uia.h"
 #include "store/accounts.h"
 
 #include <errno.h>
@@ -172,6 +173,7 @@ static int start(struct mh_server *server,
 	if (open_store(server, options, err) < 0 ||
 	    load_keys(server, err) < 0)
 		return -1;
+	server->uia = mh_uia_new(server);
 	server->notifier = mh_notifier_new(server);
 	server->rooms = mh_room_cache_new(server);
 	server->limits =
@@ -211,6 +213,7 @@ void mh_server_free(struct mh_server *server)
 	if (!server)
 		return;
 	mh_rate_limits_free(server->limits);
+	mh_uia_free(server->uia);
 	mh_room_cache_free(server->rooms);
 	mh_notifier_free(server->notifier);
 	mh_sessions_free(server->sessions);

@@ -292,20 +292,25 @@ int mh_visibility_allows(struct mh_visibility *view,
 	return allows(view, row, visibility, membership);
 }
 
-int mh_visibility_room(struct mh_visibility *view, struct mh_error *err)
+int mh_visibility_world_readable(struct mh_visibility *view,
+				 struct mh_error *err)
 {
 	struct mh_event_row row = { 0 };
-	int rc;
+	int rc = mh_state_current_get(view->db, view->room,
+				      "m.room.history_visibility", MH_STR(""),
+				      &row, err);
 
-	if (prepare(view, err) < 0)
-		return -1;
-	if (!view->forgotten && view->joined_until > INT64_MIN)
-		return 1;
-	rc = mh_state_current_get(view->db, view->room,
-				  "m.room.history_visibility", MH_STR(""), &row,
-				  err);
 	if (rc > 0)
 		rc = visibility_of(row.event) == VISIBLE_WORLD;
 	mh_event_row_release(&row);
 	return rc;
+}
+
+int mh_visibility_room(struct mh_visibility *view, struct mh_error *err)
+{
+	if (prepare(view, err) < 0)
+		return -1;
+	if (!view->forgotten && view->joined_until > INT64_MIN)
+		return 1;
+	return mh_visibility_world_readable(view, err);
 }

@@ -27,3 +27,6 @@ int mh_visibility_allows(struct mh_visibility *view,
 			 const struct mh_event_row *row, struct mh_error *err);
 /* May the user peek at the room at all (world_readable) or is/was a member? */
 int mh_visibility_room(struct mh_visibility *view, struct mh_error *err);
+/* May anybody read the room now? 1, 0, -1. */
+int mh_visibility_world_readable(struct mh_visibility *view,
+				 struct mh_error *err);

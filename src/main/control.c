@@ -18,14 +18,9 @@
 #define MAX_LINE (256 * 1024)
 #define IDLE_SECONDS 10 /* between requests: mootctl asks at once */
 
-static const struct mh_control_command *const tables[] = {
-	mh_control_status_commands,
-	mh_control_token_commands,
-	mh_control_user_commands,
-};
-
 struct mh_control {
 	struct mh_server *server;
+	const struct mh_control_command *const *tables;
 	struct mh_queue *queue;
 	char *path;
 	int fd;
@@ -147,12 +142,13 @@ int mh_control_write(struct mh_control_call *call,
 
 /* --- requests ----------------------------------------------------------- */
 
-static const struct mh_control_command *find_command(struct mh_str name)
+static const struct mh_control_command *
+find_command(const struct mh_control *control, struct mh_str name)
 {
-	for (size_t i = 0; i < MH_ARRAY_LEN(tables); i++) {
+	for (size_t i = 0; control->tables[i]; i++) {
 		const struct mh_control_command *row;
 
-		for (row = tables[i]; row->name; row++) {
+		for (row = control->tables[i]; row->name; row++) {
 			if (mh_str_is(name, row->name))
 				return row;
 		}
@@ -160,8 +156,8 @@ static const struct mh_control_command *find_command(struct mh_str name)
 	return NULL;
 }
 
-static int run_command(struct mh_control_call *call, struct mh_str line,
-		       struct mh_error *err)
+static int run_command(struct mh_control *control, struct mh_control_call *call,
+		       struct mh_str line, struct mh_error *err)
 {
 	MH_CLEANUP(json_decrefp) json_t *request = NULL;
 	MH_CLEANUP(json_decrefp) json_t *empty = json_object();
@@ -173,7 +169,7 @@ static int run_command(struct mh_control_call *call, struct mh_str line,
 	    mh_json_need_str(request, "command", &name, err) < 0 ||
 	    mh_json_get_object(request, "args", &args, err) < 0)
 		return -1;
-	command = find_command(name);
+	command = find_command(control, name);
 	if (!command)
 		return mh_fail(err, MH_M_UNRECOGNIZED,
 			       "this daemon has no command '%.*s'",
@@ -188,7 +184,7 @@ static void answer(struct mh_control *control, struct mh_str line,
 	struct mh_control_call call = { .server = control->server };
 	MH_ERROR(err);
 
-	if (run_command(&call, line, &err) < 0) {
+	if (run_command(control, &call, line, &err) < 0) {
 		mh_strbuf_addf(out, "{\"ok\":false,\"errcode\":\"%s\"",
 			       mh_errcode_name(err.code));
 		mh_json_add_key(out, MH_STR("error"));
@@ -358,6 +354,7 @@ static int listen_at(const char *path, int *ret_fd, struct mh_error *err)
 }
 
 int mh_control_new(struct mh_server *server, const char *path,
+		   const struct mh_control_command *const *tables,
 		   struct mh_control **ret, struct mh_error *err)
 {
 	struct mh_control *control;
@@ -367,6 +364,7 @@ int mh_control_new(struct mh_server *server, const char *path,
 		return -1;
 	control = MH_NEW(struct mh_control);
 	control->server = server;
+	control->tables = tables;
 	control->path = mh_strdup(path);
 	control->fd = fd;
 	pthread_mutex_init(&control->lock, NULL);

@@ -35,11 +35,13 @@ struct mh_control_command {
 };
 
 /*
- * Listens at `path`; a socket that a dead daemon left there is replaced. The
+ * Listens at `path` for the commands of `tables` (borrowed, and NULL at the
+ * end); a socket that a dead daemon left there is replaced. The
  * caller polls mh_control_fd() and calls mh_control_accept() when it can be
  * read.
  */
 MH_NODISCARD int mh_control_new(struct mh_server *server, const char *path,
+				const struct mh_control_command *const *tables,
 				struct mh_control **ret, struct mh_error *err);
 int mh_control_fd(const struct mh_control *control);
 void mh_control_accept(struct mh_control *control);
@@ -63,13 +65,11 @@ int mh_control_write(struct mh_control_call *call,
 			       struct mh_error *err),
 		     struct mh_error *err);
 
-/* Appends the ID of args.user, "alice" or "@alice:this.node". */
-int mh_control_user_id(struct mh_control_call *call, struct mh_strbuf *out,
-		       struct mh_error *err);
-
 /* --- the tables --------------------------------------------------------- */
 
 /* Each ends in a row without a name. */
+extern const struct mh_control_command mh_control_account_commands[];
+extern const struct mh_control_command mh_control_room_commands[];
 extern const struct mh_control_command mh_control_status_commands[];
 extern const struct mh_control_command mh_control_token_commands[];
 extern const struct mh_control_command mh_control_user_commands[];

@@ -3,7 +3,7 @@
 #include "main/control.h"
 
 #include "base/arena.h"
-#include "store/accounts.h"
+#include "service/users.h"
 
 struct listing {
 	struct mh_db *db;
@@ -95,14 +95,9 @@ static int show_found(struct listing *listing, const struct mh_str *user_id,
 		      json_t *shown, struct mh_error *err)
 {
 	struct mh_account account;
-	mh_nid user = mh_name_find(listing->db, *user_id, err);
-	int rc;
+	int rc = mh_user_find(listing->db, *user_id, &listing->arena, &account,
+			      err);
 
-	if (user < 0)
-		return -1;
-	rc = user ? mh_account_get(listing->db, user, &listing->arena, &account,
-				   err)
-		  : 0;
 	if (rc < 0)
 		return -1;
 	if (!rc)
@@ -113,7 +108,8 @@ static int show_found(struct listing *listing, const struct mh_str *user_id,
 		return -1;
 	listing->array = json_array();
 	json_object_set_new(shown, "devices", listing->array);
-	return mh_device_each(listing->db, user, device_one, listing, err) < 0
+	return mh_device_each(listing->db, account.user, device_one, listing,
+			      err) < 0
 		       ? -1
 		       : 0;
 }
@@ -128,33 +124,15 @@ static int show_read(struct mh_control_call *call, struct mh_db *db,
 	return rc;
 }
 
-int mh_control_user_id(struct mh_control_call *call, struct mh_strbuf *out,
-		       struct mh_error *err)
-{
-	struct mh_str name;
-
-	if (mh_json_need_str(call->args, "user", &name, err) < 0)
-		return -1;
-	if (mh_str_starts(name, MH_STR("@")))
-		mh_strbuf_addstr(out, name);
-	else
-		mh_strbuf_addf(out, "@%.*s:%.*s", MH_STR_ARG(name),
-			       MH_STR_ARG(call->server->name));
-	if (!mh_server_owns(call->server, mh_strbuf_str(out)))
-		return mh_fail(err, MH_M_INVALID_PARAM,
-			       "'%.128s' is not a user of this node",
-			       out->data);
-	return 0;
-}
-
 static int show(struct mh_control_call *call, struct mh_error *err)
 {
-	MH_STRBUF(text);
+	MH_CLEANUP(mh_arena_release) struct mh_arena arena = { NULL };
+	struct mh_str name;
 	struct mh_str user_id;
 
-	if (mh_control_user_id(call, &text, err) < 0)
+	if (mh_json_need_str(call->args, "user", &name, err) < 0 ||
+	    mh_user_id_of(call->server, name, &arena, &user_id, err) < 0)
 		return -1;
-	user_id = mh_strbuf_str(&text);
 	call->data = &user_id;
 	call->result = json_object();
 	return mh_control_read(call, show_read, err);

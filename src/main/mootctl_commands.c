@@ -205,9 +205,7 @@ const struct mootctl_command mootctl_commands[] = {
 				"do not log out its devices" }, ),
 	  true, show_message, NULL },
 	{ "user deactivate", "Closes an account for good",
-	  PARAMS(USER{ "erase", MOOTCTL_FLAG, NULL,
-		       "ask that what it sent be hidden from who joins "
-		       "later" }, ),
+	  PARAMS(USER),
 	  false, show_message, NULL },
 	{ "registration-token create",
 	  "Makes a token that lets people register",

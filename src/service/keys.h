@@ -27,8 +27,8 @@ int mh_keys_query(struct mh_server *server, struct mh_db *db,
 		  struct mh_strbuf *reply, struct mh_error *err);
 /* POST /keys/claim. */
 int mh_keys_claim(struct mh_server *server, struct mh_tx *tx,
-		  const struct mh_requester *who, const json_t *body,
-		  struct mh_strbuf *reply, struct mh_error *err);
+		  const json_t *body, struct mh_strbuf *reply,
+		  struct mh_error *err);
 
 /*
  * Does the upload of cross-signing keys ask for user-interactive

@@ -18,21 +18,29 @@ int mh_send_job_new(struct mh_request *req, struct mh_send_job **ret,
 	return 0;
 }
 
-/* Parts hold any byte but are told apart by their lengths. */
+/* A type or event ID is named by its bytes in hexadecimal: it may hold any. */
+static void add_part(struct mh_strbuf *key, struct mh_str part)
+{
+	bool plain = true;
+
+	for (size_t i = 0; i < part.len; i++)
+		plain &= part.data[i] > ' ' && part.data[i] < 0x7f;
+	mh_strbuf_addch(key, plain ? '/' : '%');
+	if (plain)
+		mh_strbuf_addstr(key, part);
+	for (size_t i = 0; !plain && i < part.len; i++)
+		mh_strbuf_addf(key, "%02x", (unsigned char)part.data[i]);
+}
+
 void mh_send_job_set_txn(struct mh_request *req, struct mh_send_job *job,
 			 const char *operation)
 {
 	MH_STRBUF(key);
 
 	mh_strbuf_addf(&key, "%s/%lld", operation, (long long)job->event.room);
-	for (size_t i = 1; i < req->n_params; i++) {
-		struct mh_str part = mh_request_param(req, i);
-
-		if (i + 1 < req->n_params)
-			mh_strbuf_addf(&key, "/%zu", part.len);
-		mh_strbuf_addch(&key, '/');
-		mh_strbuf_addstr(&key, part);
-	}
+	add_part(&key, mh_request_param(req, 1));
+	mh_strbuf_addch(&key, '\n');
+	mh_strbuf_addstr(&key, mh_request_param(req, 2));
 	job->txn_key = mh_arena_str(&req->arena, mh_strbuf_str(&key));
 }
 

@@ -20,6 +20,6 @@ int mh_send_job_new(struct mh_request *req, struct mh_send_job **ret,
 		    struct mh_error *err);
 /* Runs it in a write job and replies with the event's ID. */
 int mh_send_job_run(struct mh_request *req, struct mh_send_job *job);
-/* Sets the key of the transaction, from these parts of the path. */
+/* Sets the key of the transaction, from the path after the room. */
 void mh_send_job_set_txn(struct mh_request *req, struct mh_send_job *job,
 			 const char *operation);

@@ -40,6 +40,7 @@ struct mh_visibility {
 	enum mh_membership membership; /* now */
 	/* Timeline positions below this are before the user's last join ended. */
 	int64_t joined_until;
+	int64_t left_state; /* the group after the event that ended it */
 	const struct at *last;
 	struct at *groups;
 };
@@ -187,17 +188,19 @@ static int last_joined(struct mh_visibility *view, mh_nid member_event,
 	for (int i = 0; member_event && i < MEMBERSHIPS_MAX; i++) {
 		struct mh_event_row row = { 0 };
 		const struct at *before;
-		int64_t pos, group;
+		int64_t pos, group, after;
 
 		if (read_event(view, member_event, &row, err) < 0)
 			return -1;
 		pos = row.pos;
 		group = row.state_before;
+		after = row.state_after;
 		mh_event_row_release(&row);
 		if (look_up(view, group, &before, err) < 0)
 			return -1;
 		if (before->membership == MH_MEMBERSHIP_JOIN) {
 			view->joined_until = pos;
+			view->left_state = after;
 			return 0;
 		}
 		member_event = before->member_event;
@@ -313,4 +316,40 @@ int mh_visibility_room(struct mh_visibility *view, struct mh_error *err)
 	if (!view->forgotten && view->joined_until > INT64_MIN)
 		return 1;
 	return mh_visibility_world_readable(view, err);
+}
+
+int mh_visibility_membership(struct mh_visibility *view,
+			     const struct mh_event_row *row,
+			     enum mh_membership *ret, struct mh_error *err)
+{
+	const struct at *before;
+
+	if (is_own_membership(view, row)) {
+		*ret = mh_membership_from(row->event->membership);
+		return 0;
+	}
+	if (prepare(view, err) < 0 ||
+	    look_up(view, row->state_before, &before, err) < 0)
+		return -1;
+	*ret = before->membership;
+	return 0;
+}
+
+int mh_visibility_state(struct mh_visibility *view, int64_t *ret_group,
+			struct mh_error *err)
+{
+	int rc;
+
+	*ret_group = 0;
+	if (prepare(view, err) < 0)
+		return -1;
+	if (view->membership == MH_MEMBERSHIP_JOIN)
+		return 1;
+	rc = mh_visibility_world_readable(view, err);
+	if (rc != 0)
+		return rc;
+	if (view->forgotten || view->joined_until == INT64_MIN)
+		return 0;
+	*ret_group = view->left_state;
+	return 1;
 }

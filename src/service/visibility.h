@@ -30,3 +30,13 @@ int mh_visibility_room(struct mh_visibility *view, struct mh_error *err);
 /* May anybody read the room now? 1, 0, -1. */
 int mh_visibility_world_readable(struct mh_visibility *view,
 				 struct mh_error *err);
+/* The user's membership at an event: before it, or by it, if it is their own. */
+int mh_visibility_membership(struct mh_visibility *view,
+			     const struct mh_event_row *row,
+			     enum mh_membership *ret, struct mh_error *err);
+/*
+ * Which state of the room the user may read: 1 and `ret_group` 0: the current
+ * one; 1 and a group: the one when they left; 0: none; -1.
+ */
+int mh_visibility_state(struct mh_visibility *view, int64_t *ret_group,
+			struct mh_error *err);

@@ -4,8 +4,9 @@
  * identifiers"): a request that is repeated by the same device on the same path
  * is answered with the first event.
  *
- * `key` is the path without its prefix and ends in the client's ID; `device` is
- * the device's number (struct mh_requester).
+ * `key` is "<path>\n<the client's ID>"; the path, which holds no newline, is
+ * whatever tells endpoints and rooms apart. `device` is the device's number
+ * (struct mh_requester).
  */
 #pragma once
 
@@ -23,3 +24,9 @@ int mh_txn_add_event(struct mh_tx *tx, mh_nid user, int64_t device,
  */
 int mh_txn_of_event(struct mh_db *db, mh_nid event, mh_nid user, int64_t device,
 		    struct mh_strbuf *out, struct mh_error *err);
+
+/* The client's ID in a key. */
+static inline struct mh_str mh_txn_client_id(struct mh_str key)
+{
+	return mh_str_from(key, (size_t)(mh_str_find(key, '\n') + 1));
+}

@@ -15,7 +15,10 @@ struct mh_power_levels;
 /*
  * `power_levels` may be NULL (the room has none); `create` is the room's
  * create event. Keeps nothing borrowed. M_BAD_JSON for a content that the
- * room version does not accept.
+ * room version does not accept: wrong types of `users` in every version, of
+ * anything from version 10 on, and creators among `users` in version 12.
+ * Where an old version lets other nonsense pass ("ban": "high"), that member
+ * counts as absent.
  */
 int mh_power_levels_new(const struct mh_event *create,
 			const struct mh_event *power_levels,
@@ -41,3 +44,14 @@ int64_t mh_power_for_notification(const struct mh_power_levels *levels,
 				  struct mh_str key);
 /* The room's creators: users of infinite power (v12), else its creator. */
 bool mh_room_is_creator(const struct mh_event *create, struct mh_str user_id);
+
+/*
+ * May `sender` replace `from` by `to`? The rules for a m.room.power_levels
+ * event where there is one already: nobody gives or takes a level above their
+ * own, or touches another user of their own level. When not, `reason` says
+ * what was tried.
+ */
+bool mh_power_levels_change_allowed(const struct mh_power_levels *from,
+				    const struct mh_power_levels *to,
+				    struct mh_str sender, char *reason,
+				    size_t reason_size);

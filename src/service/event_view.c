@@ -9,19 +9,17 @@ static int add_transaction(const struct mh_event_viewer *viewer,
 			   const struct mh_event_row *row,
 			   struct mh_strbuf *out, struct mh_error *err)
 {
-	MH_STRBUF(key);
-	struct mh_str id;
+	MH_STRBUF(id);
 	int rc;
 
 	if (!viewer->device || row->sender != viewer->user)
 		return 0;
 	rc = mh_txn_of_event(viewer->db, row->nid, viewer->user, viewer->device,
-			     &key, err);
+			     &id, err);
 	if (rc <= 0)
 		return rc;
-	id = mh_txn_client_id(mh_strbuf_str(&key));
 	mh_json_add_key(out, MH_STR("transaction_id"));
-	mh_json_add_str(out, id);
+	mh_json_add_str(out, mh_strbuf_str(&id));
 	return 0;
 }
 

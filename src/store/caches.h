@@ -28,3 +28,9 @@ static inline uint64_t mh_db_epoch(const struct mh_db *db)
 int mh_names_init(struct mh_store *store, size_t bytes, struct mh_error *err);
 void mh_names_release(struct mh_store *store);
 void mh_names_batch_end(struct mh_store *store, bool committed);
+
+int mh_room_rules_init(struct mh_store *store, size_t bytes);
+void mh_room_rules_release(struct mh_store *store);
+int mh_missing_init(struct mh_store *store, struct mh_error *err);
+int mh_groups_init(struct mh_store *store, size_t bytes, struct mh_error *err);
+void mh_groups_release(struct mh_store *store);

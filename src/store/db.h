@@ -76,6 +76,7 @@ struct mh_store {
 	struct mh_tx tx;
 	struct mh_write_job *jobs[MH_BATCH_MAX];
 	struct mh_task *others[MH_BATCH_MAX];
+	int64_t last_group; /* highest number of a state group ever drawn */
 	int64_t last_pos, saved_pos;	     /* of the global sequence */
 	int64_t backfill_pos, saved_backfill; /* its negative side */
 	int wal_frames, checkpoint_at;
@@ -87,6 +88,10 @@ struct mh_store {
 
 	/* shared */
 	struct mh_names *names;
+	struct mh_event_cache *events;
+	struct mh_cache *rules;	      /* of rooms, by nid */
+	struct mh_cache *groups;      /* whole state groups, by number */
+	_Atomic bool any_missing;     /* has the table `missing` rows? */
 	_Atomic int64_t position;
 	_Atomic uint64_t epoch;
 };

@@ -46,7 +46,12 @@ int mh_events_reserve(struct mh_tx *tx, struct mh_event_row *row,
 		      struct mh_error *err);
 /*
  * Inserts the event with the meta data of `row` (nid is assigned and set unless
- * it was reserved, names are interned and set; pos as given). State events get their auth edges.
+ * it was reserved, names are interned and set; pos as given). State events get
+ * edges to those of their auth events that are stored (in room version 12 the
+ * create event, which auth_events leaves out, has none either: it is
+ * mh_room.create_event). prev_events that are not in the timeline become
+ * backward extremities. An event that was stored as an outlier takes its place
+ * in the timeline; any other that is stored already is a failure.
  */
 int mh_events_insert(struct mh_tx *tx, struct mh_event_row *row,
 		     struct mh_error *err);
@@ -124,6 +129,14 @@ struct mh_extremity {
 int mh_extremities_get(struct mh_db *db, mh_nid room, struct mh_arena *arena,
 		       struct mh_extremity **ret, size_t *ret_n,
 		       struct mh_error *err);
-/* Makes `event` a leaf and its stored prev events none. */
+/* Makes the event of `row` a leaf and its stored prev events none. */
 int mh_extremities_advance(struct mh_tx *tx, mh_nid room,
 			   const struct mh_event_row *row, struct mh_error *err);
+/*
+ * Backward extremities of a room: prev_events that are not in the timeline,
+ * each with the event that names it, latest first. `each`: 1 go on, 0 stop.
+ */
+int mh_extremities_backward(struct mh_db *db, mh_nid room,
+			    int (*each)(void *context, struct mh_str event_id,
+					mh_nid child),
+			    void *context, struct mh_error *err);

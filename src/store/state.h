@@ -18,6 +18,7 @@ struct mh_state_item {
 /*
  * A group that is `base` (0: empty) with these items set; an item whose event
  * is 0 removes the key. Returns its number, or -1. With n == 0 returns `base`.
+ * The same job must make an event or the room's current state refer to it.
  */
 int64_t mh_state_group_add(struct mh_tx *tx, mh_nid room, int64_t base,
 			   const struct mh_state_item *items, size_t n,
@@ -53,7 +54,7 @@ int mh_state_current_set(struct mh_tx *tx, const struct mh_event_row *row,
 /* Makes the whole state `group` current: after state resolution and joins. */
 int mh_state_current_replace(struct mh_tx *tx, mh_nid room, int64_t group,
 			     int64_t pos, struct mh_error *err);
-/* 1 and the event, 0 none, -1. A cache answers first. */
+/* 1 and the event, 0 none, -1. */
 int mh_state_current_get(struct mh_db *db, mh_nid room, const char *type,
 			 struct mh_str state_key, struct mh_event_row *ret,
 			 struct mh_error *err);
@@ -70,7 +71,8 @@ struct mh_member {
 	mh_nid room, user;
 	enum mh_membership membership;
 	mh_nid event;	  /* the m.room.member event */
-	int64_t pos;	  /* when it became current */
+	int64_t pos; /* since when it is this membership: a change of the
+		      * profile alone leaves it */
 	bool local;	  /* a user of this server */
 	bool forgotten;
 };
@@ -101,3 +103,6 @@ int mh_member_share_room(struct mh_db *db, mh_nid a, mh_nid b,
  */
 int mh_member_set_stripped(struct mh_tx *tx, mh_nid room, mh_nid user,
 			   struct mh_str stripped, struct mh_error *err);
+/* Appends it: 1, 0 (there is none), -1. */
+int mh_member_get_stripped(struct mh_db *db, mh_nid room, mh_nid user,
+			   struct mh_strbuf *out, struct mh_error *err);

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Transaction IDs that made an event (client-server API, "Transaction
- * identifiers"): a request that is repeated by the same device on the same path
- * is answered with the first event.
+ * Transaction IDs of clients (client-server API, "Transaction identifiers"): a
+ * request that is repeated by the same device on the same path is answered as
+ * the first time.
  *
  * `key` is "<path>\n<the client's ID>"; the path, which holds no newline, is
  * whatever tells endpoints and rooms apart. `device` is the device's number
  * (struct mh_requester).
+ *
+ * They are kept for MH_TXN_KEEP_MS at least, then swept.
  */
 #pragma once
 
 #include "store/names.h"
+
+#define MH_TXN_KEEP_MS (INT64_C(3) * 24 * 3600 * 1000)
 
 /* The event that the transaction made: its nid, 0 none, -1 failed. */
 mh_nid mh_txn_event(struct mh_db *db, mh_nid user, int64_t device,
@@ -19,14 +23,19 @@ mh_nid mh_txn_event(struct mh_db *db, mh_nid user, int64_t device,
 int mh_txn_add_event(struct mh_tx *tx, mh_nid user, int64_t device,
 		     struct mh_str key, mh_nid event, struct mh_error *err);
 /*
- * The key with which this device made the event, for `unsigned`. 1 and the
- * key appended, 0, -1.
+ * For `unsigned.transaction_id`: appends the client's ID by which this device
+ * made the event. 1, 0 (another device did, or too long ago), -1.
  */
 int mh_txn_of_event(struct mh_db *db, mh_nid event, mh_nid user, int64_t device,
 		    struct mh_strbuf *out, struct mh_error *err);
 
-/* The client's ID in a key. */
-static inline struct mh_str mh_txn_client_id(struct mh_str key)
-{
-	return mh_str_from(key, (size_t)(mh_str_find(key, '\n') + 1));
-}
+/* Requests that make no event: their reply. Appends it: 1, 0, -1. */
+int mh_txn_reply(struct mh_db *db, mh_nid user, int64_t device,
+		 struct mh_str key, struct mh_strbuf *out, struct mh_error *err);
+int mh_txn_add_reply(struct mh_tx *tx, mh_nid user, int64_t device,
+		     struct mh_str key, int64_t now_ms, struct mh_str reply,
+		     struct mh_error *err);
+
+/* The device is gone; one of the same ID begins afresh. */
+int mh_txn_forget_device(struct mh_tx *tx, mh_nid user, int64_t device,
+			 struct mh_error *err);

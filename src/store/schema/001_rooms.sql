@@ -158,19 +158,22 @@ CREATE TABLE threads (
 CREATE INDEX threads_by_room ON threads (room, latest_pos);
 
 -- Transaction IDs that made an event, in the order of events; and those that
--- did something else, with the reply that was given.
+-- did something else, with the reply that was given. scope is a hash of the
+-- endpoint.
 CREATE TABLE event_transactions (
 	event INTEGER PRIMARY KEY,
 	user INTEGER NOT NULL,
 	device INTEGER NOT NULL,
-	key TEXT NOT NULL,
-	UNIQUE (device, user, key)
+	scope INTEGER NOT NULL,
+	txn_id TEXT NOT NULL,
+	UNIQUE (user, device, txn_id, scope)
 );
 CREATE TABLE reply_transactions (
 	user INTEGER NOT NULL,
 	device INTEGER NOT NULL,
-	key TEXT NOT NULL,
+	txn_id TEXT NOT NULL,
+	scope INTEGER NOT NULL,
 	ts INTEGER NOT NULL,
 	reply TEXT NOT NULL,
-	PRIMARY KEY (device, user, key)
+	PRIMARY KEY (user, device, txn_id, scope)
 ) WITHOUT ROWID;

@@ -127,6 +127,7 @@ static void respond(struct mh_request *req, struct mh_response *response)
 	if (errcode)
 		snprintf(reply->errcode, sizeof(reply->errcode), "%s", errcode);
 	free(response->body);
+	response->body = NULL;
 	mh_request_release(req);
 	free(carried->authorization);
 	free(carried->target);

@@ -71,9 +71,26 @@ static int deliver_user(struct mh_server *server, struct delivery *delivery,
 	return 0;
 }
 
+static int first_time(struct mh_tx *tx, const struct mh_requester *who,
+		      struct mh_str type, struct mh_str txn_id,
+		      struct mh_error *err)
+{
+	mh_nid device = mh_name_find(mh_tx_db(tx), who->device_id, err);
+	MH_STRBUF(request);
+
+	if (device < 0)
+		return -1;
+	mh_strbuf_addstr(&request, type);
+	mh_strbuf_addch(&request, '\n');
+	mh_strbuf_addstr(&request, txn_id);
+	return mh_to_device_request(tx, who->user, device,
+				    mh_strbuf_str(&request), err);
+}
+
 int mh_to_device_send(struct mh_server *server, struct mh_tx *tx,
 		      const struct mh_requester *who, struct mh_str type,
-		      const json_t *messages, struct mh_error *err)
+		      struct mh_str txn_id, const json_t *messages,
+		      struct mh_error *err)
 {
 	struct delivery delivery = { .tx = tx,
 				     .who = who,
@@ -81,7 +98,10 @@ int mh_to_device_send(struct mh_server *server, struct mh_tx *tx,
 				     .content = MH_STRBUF_INIT };
 	const char *user_id;
 	json_t *devices;
-	int rc = 0;
+	int rc = first_time(tx, who, type, txn_id, err);
+
+	if (rc <= 0)
+		return rc;
 
 	json_object_foreach ((json_t *)(uintptr_t)messages, user_id, devices) {
 		if (!json_is_object(devices)) {

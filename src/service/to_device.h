@@ -14,11 +14,12 @@
 
 /*
  * In a write job: stores `messages`, {userId: {deviceId or "*": content}}, for
- * the devices of this server that exist. M_BAD_JSON, M_TOO_LARGE.
+ * the devices of this server that exist; a repeated transaction does nothing.
+ * M_BAD_JSON, M_TOO_LARGE.
  */
 int mh_to_device_send(struct mh_server *server, struct mh_tx *tx,
 		      const struct mh_requester *who, struct mh_str type,
-		      const json_t *messages, struct mh_error *err);
+		      struct mh_str txn_id, const json_t *messages, struct mh_error *err);
 
 /*
  * Appends the events after `from`, at most MH_TO_DEVICE_PER_SYNC, as

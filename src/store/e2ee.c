@@ -74,6 +74,8 @@ int mh_device_keys_delete(struct mh_tx *tx, mh_nid user, mh_nid device,
 	       "DELETE FROM fallback_keys WHERE user = ?1 AND device = ?2");
 	MH_SQL(inbox, db,
 	       "DELETE FROM to_device WHERE user = ?1 AND device = ?2");
+	MH_SQL(requests, db,
+	       "DELETE FROM to_device_requests WHERE user = ?1 AND device = ?2");
 	MH_SQL(signatures, db,
 	       "DELETE FROM key_signatures WHERE target_user = ?1"
 	       " AND target = (SELECT text FROM names WHERE nid = ?2)");
@@ -81,6 +83,7 @@ int mh_device_keys_delete(struct mh_tx *tx, mh_nid user, mh_nid device,
 	    exec_user_device(one_time, user, device, err) < 0 ||
 	    exec_user_device(fallback, user, device, err) < 0 ||
 	    exec_user_device(inbox, user, device, err) < 0 ||
+	    exec_user_device(requests, user, device, err) < 0 ||
 	    exec_user_device(signatures, user, device, err) < 0)
 		return -1;
 	return 0;
@@ -376,6 +379,33 @@ int mh_device_list_each(struct mh_db *db, int64_t from, int64_t to,
 }
 
 /* --- to-device messages -------------------------------------------------- */
+
+int mh_to_device_request(struct mh_tx *tx, mh_nid user, mh_nid device,
+			 struct mh_str request, struct mh_error *err)
+{
+	struct mh_db *db = mh_tx_db(tx);
+
+	MH_SQL(st, db,
+	       "INSERT INTO to_device_requests (user, device, request, pos)"
+	       " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING");
+	mh_sql_int(st, 1, user);
+	mh_sql_int(st, 2, device);
+	mh_sql_text(st, 3, request);
+	mh_sql_int(st, 4, mh_tx_next_pos(tx));
+	if (mh_sql_exec(st, err) < 0)
+		return -1;
+	if (mh_sql_changes(db) == 0)
+		return 0;
+	MH_SQL(old, db,
+	       "DELETE FROM to_device_requests WHERE user = ?1 AND device = ?2"
+	       " AND pos <= (SELECT pos FROM to_device_requests"
+	       "  WHERE user = ?1 AND device = ?2"
+	       "  ORDER BY pos DESC LIMIT 1 OFFSET ?3)");
+	mh_sql_int(old, 1, user);
+	mh_sql_int(old, 2, device);
+	mh_sql_int(old, 3, MH_TO_DEVICE_REQUESTS_MAX);
+	return mh_sql_exec(old, err) < 0 ? -1 : 1;
+}
 
 static int drop_beyond_limit(struct mh_tx *tx, mh_nid user, mh_nid device,
 			     struct mh_error *err)

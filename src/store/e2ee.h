@@ -93,6 +93,14 @@ int mh_device_list_each(struct mh_db *db, int64_t from, int64_t to,
 
 #define MH_TO_DEVICE_MAX 10000 /* messages that may wait for one device */
 
+#define MH_TO_DEVICE_REQUESTS_MAX 500 /* remembered for one sending device */
+
+/*
+ * 1 when this device makes the request ("<event type>\n<transaction ID>") for
+ * the first time, 0 when it repeats it, -1.
+ */
+int mh_to_device_request(struct mh_tx *tx, mh_nid user, mh_nid device,
+			 struct mh_str request, struct mh_error *err);
 /* Stores one message; the oldest goes when the inbox is full. */
 int mh_to_device_add(struct mh_tx *tx, mh_nid user, mh_nid device,
 		     mh_nid sender, struct mh_str type, struct mh_str content,

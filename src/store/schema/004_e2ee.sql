@@ -87,3 +87,12 @@ CREATE TABLE key_backup_sessions (
 	session_data TEXT NOT NULL,
 	PRIMARY KEY (user, version, room, session)
 ) WITHOUT ROWID;
+
+-- Requests to send messages that were carried out: a repeated one does nothing.
+CREATE TABLE to_device_requests (
+	user INTEGER NOT NULL,
+	device INTEGER NOT NULL,	-- the sender's
+	request TEXT NOT NULL,		-- "<event type>\n<transaction ID>"
+	pos INTEGER NOT NULL,
+	PRIMARY KEY (user, device, request)
+) WITHOUT ROWID;

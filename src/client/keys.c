@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/client.h"
+
+#include "service/keys.h"
+#include "service/sync.h"
+
+static int upload(struct mh_tx *tx, struct mh_request *req, void *arg,
+		  struct mh_error *err)
+{
+	MH_STRBUF(reply);
+
+	if (mh_keys_upload(req->server, tx, &req->who, arg, &reply, err) < 0)
+		return -1;
+	return mh_reply_buf(req, &reply);
+}
+
+int client_upload_keys(struct mh_request *req, struct mh_error *err)
+{
+	json_t *body;
+
+	if (mh_request_json(req, &body, err) < 0)
+		return -1;
+	return mh_request_write(req, upload, body);
+}
+
+int client_query_keys(struct mh_request *req, struct mh_error *err)
+{
+	MH_STRBUF(reply);
+	json_t *body;
+
+	if (mh_request_json(req, &body, err) < 0)
+		return -1;
+	MH_SNAPSHOT(db, mh_request_db(req));
+	if (mh_keys_query(req->server, db, &req->who, body, &reply, err) < 0)
+		return -1;
+	return mh_reply_buf(req, &reply);
+}
+
+static int claim(struct mh_tx *tx, struct mh_request *req, void *arg,
+		 struct mh_error *err)
+{
+	MH_STRBUF(reply);
+
+	if (mh_keys_claim(req->server, tx, arg, &reply, err) < 0)
+		return -1;
+	return mh_reply_buf(req, &reply);
+}
+
+int client_claim_keys(struct mh_request *req, struct mh_error *err)
+{
+	json_t *body;
+
+	if (mh_request_json(req, &body, err) < 0)
+		return -1;
+	return mh_request_write(req, claim, body);
+}
+
+static int upload_signatures(struct mh_tx *tx, struct mh_request *req,
+			     void *arg, struct mh_error *err)
+{
+	MH_STRBUF(reply);
+
+	if (mh_signatures_upload(req->server, tx, &req->who, arg, &reply,
+				 err) < 0)
+		return -1;
+	return mh_reply_buf(req, &reply);
+}
+
+int client_upload_cross_signing_signatures(struct mh_request *req,
+					   struct mh_error *err)
+{
+	json_t *body;
+
+	if (mh_request_json(req, &body, err) < 0)
+		return -1;
+	return mh_request_write(req, upload_signatures, body);
+}

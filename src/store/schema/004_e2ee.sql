@@ -92,7 +92,7 @@ CREATE TABLE key_backup_sessions (
 CREATE TABLE to_device_requests (
 	user INTEGER NOT NULL,
 	device INTEGER NOT NULL,	-- the sender's
-	request TEXT NOT NULL,		-- "<event type>\n<transaction ID>"
+	request TEXT NOT NULL,		-- event type, newline, transaction ID
 	pos INTEGER NOT NULL,
 	PRIMARY KEY (user, device, request)
 ) WITHOUT ROWID;

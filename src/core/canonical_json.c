@@ -14,6 +14,8 @@
  */
 #include "core/canonical_json.h"
 
+#include "core/json_text.h"
+
 #include <stdlib.h>
 
 #define MAX_SAFE_INTEGER 9007199254740991 /* 2^53 - 1 */
@@ -90,98 +92,6 @@ static void skip_space(struct canon *c)
 
 /* --- strings ------------------------------------------------------------ */
 
-static int hex_digit(char ch)
-{
-	if (ch >= '0' && ch <= '9')
-		return ch - '0';
-	if (ch >= 'a' && ch <= 'f')
-		return ch - 'a' + 10;
-	if (ch >= 'A' && ch <= 'F')
-		return ch - 'A' + 10;
-	return -1;
-}
-
-/* Reads \uXXXX at `p`: the code unit, or -1. */
-static int32_t code_unit(const char *p, const char *end)
-{
-	int32_t unit = 0;
-
-	if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
-		return -1;
-	for (int i = 2; i < 6; i++) {
-		int digit = hex_digit(p[i]);
-
-		if (digit < 0)
-			return -1;
-		unit = unit << 4 | digit;
-	}
-	return unit;
-}
-
-enum { ESCAPE_MALFORMED = -1, ESCAPE_SURROGATE = -2 };
-
-/* Reads the escape at `p`: its code point, or one of the failures above. */
-static int32_t read_escape(const char *p, const char *end, size_t *ret_len)
-{
-	int32_t unit, low;
-
-	if (end - p < 2)
-		return ESCAPE_MALFORMED;
-	*ret_len = 2;
-	switch (p[1]) {
-	case '"':
-	case '\\':
-	case '/':
-		return p[1];
-	case 'b':
-		return '\b';
-	case 'f':
-		return '\f';
-	case 'n':
-		return '\n';
-	case 'r':
-		return '\r';
-	case 't':
-		return '\t';
-	default:
-		break;
-	}
-	unit = code_unit(p, end);
-	if (unit < 0)
-		return ESCAPE_MALFORMED;
-	*ret_len = 6;
-	if (unit < 0xd800 || unit > 0xdfff)
-		return unit;
-	low = code_unit(p + 6, end);
-	if (unit > 0xdbff || low < 0xdc00 || low > 0xdfff)
-		return ESCAPE_SURROGATE;
-	*ret_len = 12;
-	return 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-}
-
-static void add_utf8(struct mh_strbuf *out, uint32_t cp)
-{
-	char bytes[4];
-	size_t n = 0;
-
-	if (cp < 0x80) {
-		bytes[n++] = (char)cp;
-	} else if (cp < 0x800) {
-		bytes[n++] = (char)(0xc0 | cp >> 6);
-		bytes[n++] = (char)(0x80 | (cp & 0x3f));
-	} else if (cp < 0x10000) {
-		bytes[n++] = (char)(0xe0 | cp >> 12);
-		bytes[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
-		bytes[n++] = (char)(0x80 | (cp & 0x3f));
-	} else {
-		bytes[n++] = (char)(0xf0 | cp >> 18);
-		bytes[n++] = (char)(0x80 | (cp >> 12 & 0x3f));
-		bytes[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
-		bytes[n++] = (char)(0x80 | (cp & 0x3f));
-	}
-	mh_strbuf_add(out, bytes, n);
-}
-
 /* The code point as it stands in a canonical string. */
 static size_t canonical_escape(uint32_t cp, char out[6])
 {
@@ -206,16 +116,16 @@ static size_t canonical_escape(uint32_t cp, char out[6])
 static int escape(struct canon *c)
 {
 	size_t len = 0, n;
-	int32_t cp = read_escape(c->at, c->end, &len);
+	int32_t cp = mh_json_read_escape(c->at, c->end, &len);
 	char text[6];
 
-	if (cp == ESCAPE_SURROGATE)
+	if (cp == MH_ESCAPE_SURROGATE)
 		return bad_json(c, "unpaired surrogate");
 	if (cp < 0)
 		return not_json(c, "malformed escape");
 	if (cp >= 0x20 && cp != '"' && cp != '\\') {
 		skip(c, len);
-		add_utf8(c->out, (uint32_t)cp);
+		mh_utf8_add(c->out, (uint32_t)cp);
 		return 0;
 	}
 	n = canonical_escape((uint32_t)cp, text);
@@ -296,52 +206,7 @@ static int string(struct canon *c)
 
 /* --- numbers ------------------------------------------------------------ */
 
-struct number {
-	struct mh_str whole, fraction; /* digits */
-	struct mh_str exponent;	       /* sign and digits */
-	bool negative;
-};
-
-static struct mh_str digits(const char **p, const char *end)
-{
-	const char *from = *p;
-
-	while (*p < end && **p >= '0' && **p <= '9')
-		++*p;
-	return mh_str_n(from, (size_t)(*p - from));
-}
-
-/* Reads RFC 8259's number at `p`; returns where it ends, NULL if malformed. */
-static const char *read_number(const char *p, const char *end,
-			       struct number *ret)
-{
-	const char *from;
-
-	*ret = (struct number){ 0 };
-	ret->negative = *p == '-';
-	p += ret->negative;
-	ret->whole = digits(&p, end);
-	if (ret->whole.len == 0 ||
-	    (ret->whole.len > 1 && ret->whole.data[0] == '0'))
-		return NULL;
-	if (p < end && *p == '.') {
-		p++;
-		ret->fraction = digits(&p, end);
-		if (ret->fraction.len == 0)
-			return NULL;
-	}
-	if (p < end && (*p == 'e' || *p == 'E')) {
-		from = ++p;
-		if (p < end && (*p == '+' || *p == '-'))
-			p++;
-		if (digits(&p, end).len == 0)
-			return NULL;
-		ret->exponent = mh_str_n(from, (size_t)(p - from));
-	}
-	return p;
-}
-
-static bool is_safe_integer(const struct number *number)
+static bool is_safe_integer(const struct mh_json_number *number)
 {
 	int64_t n = 0;
 
@@ -356,7 +221,7 @@ static bool is_safe_integer(const struct number *number)
  * The value of a number that is a safe integer in whatever notation. Zeros are
  * dropped first, so that what remains is short or out of range.
  */
-static bool integer_value(const struct number *number, int64_t *ret)
+static bool integer_value(const struct mh_json_number *number, int64_t *ret)
 {
 	int64_t exponent = 0, n = 0, point = (int64_t)number->whole.len;
 	size_t n_digits = number->whole.len + number->fraction.len;
@@ -401,8 +266,8 @@ static bool integer_value(const struct number *number, int64_t *ret)
 
 static int number(struct canon *c)
 {
-	struct number parsed;
-	const char *end = read_number(c->at, c->end, &parsed);
+	struct mh_json_number parsed;
+	const char *end = mh_json_read_number(c->at, c->end, &parsed);
 	bool plain;
 	int64_t n;
 
@@ -436,7 +301,7 @@ static int next_byte(const char **p, const char *end)
 		return -1;
 	if (**p != '\\')
 		return (unsigned char)*(*p)++;
-	cp = read_escape(*p, end, &len);
+	cp = mh_json_read_escape(*p, end, &len);
 	*p += len;
 	return cp;
 }
@@ -666,145 +531,4 @@ int mh_canonical_json_value(const json_t *json, enum mh_json_mode mode,
 
 	mh_json_add(&text, json);
 	return mh_canonical_json(mh_strbuf_str(&text), mode, out, err);
-}
-
-/* --- slices of canonical text ------------------------------------------- */
-
-/* From an opening quote to behind the closing one; never past `end`. */
-static const char *behind_string(const char *p, const char *end)
-{
-	for (p++; p < end; p++) {
-		const char *before;
-
-		p = memchr(p, '"', (size_t)(end - p));
-		if (!p)
-			return end;
-		/* The quote counts unless an odd number of '\' escapes it. */
-		for (before = p; before[-1] == '\\'; before--)
-			;
-		if ((p - before) % 2 == 0)
-			return p + 1;
-	}
-	return end;
-}
-
-static const char *behind_value(const char *p, const char *end)
-{
-	size_t depth = 0;
-
-	if (*p != '"' && *p != '{' && *p != '[') {
-		while (p < end && *p != ',' && *p != '}' && *p != ']')
-			p++;
-		return p;
-	}
-	while (p < end) {
-		if (*p == '"') {
-			p = behind_string(p, end);
-		} else {
-			if (*p == '{' || *p == '[')
-				depth++;
-			else if (*p == '}' || *p == ']')
-				depth--;
-			p++;
-		}
-		if (depth == 0)
-			break;
-	}
-	return p;
-}
-
-void mh_json_iter_init(struct mh_json_iter *it, struct mh_str text)
-{
-	*it = (struct mh_json_iter){ 0 };
-	if (text.len < 2 || (text.data[0] != '{' && text.data[0] != '['))
-		return; /* no container: nothing to walk */
-	it->is_object = text.data[0] == '{';
-	it->at = text.data + 1;
-	it->end = text.data + text.len - 1;
-}
-
-bool mh_json_iter_next(struct mh_json_iter *it)
-{
-	const char *from = it->at, *p = from;
-
-	if (p == it->end)
-		return false;
-	if (it->is_object) {
-		p = behind_string(p, it->end);
-		it->key = mh_str_n(from + 1, (size_t)(p - from) - 2);
-		p++;
-	}
-	if (p >= it->end) { /* not canonical after all */
-		it->at = it->end;
-		return false;
-	}
-	it->value.data = p;
-	p = behind_value(p, it->end);
-	it->value.len = (size_t)(p - it->value.data);
-	it->member = mh_str_n(from, (size_t)(p - from));
-	it->at = p < it->end ? p + 1 : p;
-	return true;
-}
-
-struct mh_str mh_json_slice(struct mh_str object, const char *key)
-{
-	struct mh_json_iter it;
-	struct mh_str wanted = mh_str(key);
-
-	for (mh_json_iter_init(&it, object); mh_json_iter_next(&it);)
-		if (it.is_object && mh_str_eq(it.key, wanted))
-			return it.value;
-	return MH_STR_NONE;
-}
-
-bool mh_json_unescape(struct mh_str raw, struct mh_strbuf *out)
-{
-	const char *p, *end, *plain;
-
-	if (raw.len < 2 || raw.data[0] != '"' || raw.data[raw.len - 1] != '"')
-		return false;
-	p = raw.data + 1;
-	end = raw.data + raw.len - 1;
-	while (p < end) {
-		size_t len = 0;
-		int32_t cp;
-
-		plain = memchr(p, '\\', (size_t)(end - p));
-		if (!plain)
-			plain = end;
-		mh_strbuf_add(out, p, (size_t)(plain - p));
-		p = plain;
-		if (p == end)
-			break;
-		cp = read_escape(p, end, &len);
-		if (cp < 0)
-			return false;
-		add_utf8(out, (uint32_t)cp);
-		p += len;
-	}
-	return true;
-}
-
-bool mh_json_slice_int(struct mh_str raw, int64_t *ret)
-{
-	struct number parsed;
-	int64_t n = 0;
-
-	if (raw.len == 0 ||
-	    read_number(raw.data, raw.data + raw.len, &parsed) !=
-		    raw.data + raw.len ||
-	    parsed.fraction.data || parsed.exponent.data)
-		return false;
-	for (size_t i = 0; i < parsed.whole.len; i++) {
-		int digit = parsed.whole.data[i] - '0';
-
-		/* Downwards, for the range reaches one further there. */
-		if (__builtin_mul_overflow(n, 10, &n) ||
-		    __builtin_sub_overflow(n, digit, &n))
-			return false;
-	}
-	if (!parsed.negative && __builtin_sub_overflow(0, n, &n))
-		return false;
-	*ret = n;
-	return true;
 }

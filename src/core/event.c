@@ -12,7 +12,8 @@
 
 #include <stdlib.h>
 
-#define MAX_DEPTH INT64_C(9007199254740991)
+/* The largest depth: canonical JSON's from version 6 on, a 64-bit one before. */
+#define MAX_DEPTH_STRICT INT64_C(9007199254740991)
 
 /* The raw values of the members that matter; data NULL when absent. */
 struct raw_event {
@@ -313,13 +314,19 @@ static int check_references(const struct mh_room_rules *rules,
 	return 0;
 }
 
-static int check_numbers(const struct raw_event *raw, struct mh_error *err)
+static int check_numbers(const struct mh_room_rules *rules,
+			 const struct raw_event *raw, struct mh_error *err)
 {
+	int64_t max = rules->json == MH_JSON_STRICT ? MAX_DEPTH_STRICT :
+						      INT64_MAX;
 	int64_t number;
 
 	if (!mh_json_slice_int(raw->depth, &number) || number < 0 ||
-	    number > MAX_DEPTH)
-		return bad(err, "'depth' must be an integer from 0 to 2^53-1");
+	    number > max)
+		return mh_fail(err, MH_M_BAD_JSON,
+			       "event: 'depth' must be an integer from 0 to "
+			       "%lld",
+			       (long long)max);
 	if (!mh_json_slice_int(raw->origin_server_ts, &number))
 		return bad(err, "'origin_server_ts' must be an integer");
 	return 0;
@@ -339,12 +346,17 @@ static int check_shape(const struct mh_room_rules *rules,
 	    !is_raw_object(raw->signatures))
 		return bad(err, "'content', 'hashes' and 'signatures' must be "
 				"objects");
-	if (raw->redacts.data && !is_raw_string(raw->redacts))
+	if (!is_raw_string(mh_json_slice(raw->hashes, "sha256")))
+		return bad(err, "'hashes' must have a string 'sha256'");
+	/* Elsewhere the key has no meaning, and peers accept whatever it holds. */
+	if (!rules->redacts_in_content && raw->redacts.data &&
+	    mh_str_is(raw->type, "\"m.room.redaction\"") &&
+	    !is_raw_string(raw->redacts))
 		return bad(err, "'redacts' must be a string");
 	if (rules->event_id_format == MH_EVENT_ID_DOMAIN &&
 	    !is_raw_string(raw->event_id))
 		return bad(err, "'event_id' must be a string");
-	if (check_numbers(raw, err) < 0 ||
+	if (check_numbers(rules, raw, err) < 0 ||
 	    check_references(rules, raw->prev_events, MH_EVENT_MAX_PREV,
 			     "prev_events", err) < 0 ||
 	    check_references(rules, raw->auth_events, MH_EVENT_MAX_AUTH,

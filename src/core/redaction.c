@@ -73,16 +73,23 @@ static bool keeps(const struct mh_room_rules *rules, struct mh_str type,
 	return false;
 }
 
-/* third_party_invite keeps nothing but `signed` (version 11 and later). */
+/*
+ * third_party_invite keeps nothing but `signed` (version 11 and later). An
+ * object without it stays as an empty one: event IDs depend on it, and the
+ * other homeservers do so.
+ */
 static void add_third_party_invite(struct mh_str invite, struct mh_strbuf *out)
 {
 	struct mh_str proof = mh_json_slice(invite, "signed");
 
-	if (!proof.data)
+	if (invite.data[0] != '{')
 		return;
 	mh_json_add_key(out, MH_STR("third_party_invite"));
-	mh_strbuf_addlit(out, "{\"signed\":");
-	mh_strbuf_addstr(out, proof);
+	mh_strbuf_addch(out, '{');
+	if (proof.data) {
+		mh_strbuf_addlit(out, "\"signed\":");
+		mh_strbuf_addstr(out, proof);
+	}
 	mh_strbuf_addch(out, '}');
 }
 

@@ -269,6 +269,11 @@ static void redaction_keeps_what_each_version_says(void **state)
 			  "{\"join_authorised_via_users_server\":\"@b:domain\","
 			  "\"membership\":\"join\",\"third_party_invite\":"
 			  "{\"signed\":{\"token\":\"t\"}}}");
+	assert_redacts_to("11", "m.room.member",
+			  "{\"membership\":\"join\",\"third_party_invite\":"
+			  "{\"display_name\":\"x\"}}",
+			  "{\"membership\":\"join\","
+			  "\"third_party_invite\":{}}");
 	assert_redacts_to("10", "m.room.power_levels", levels, "{\"ban\":50}");
 	assert_redacts_to("11", "m.room.power_levels", levels,
 			  "{\"ban\":50,\"invite\":50}");
@@ -358,6 +363,52 @@ static void old_versions_tolerate_other_numbers(void **state)
 	assert_true(mh_str_is(event->content, "{\"body\":1.5}"));
 }
 
+static void assert_parses(const char *rules, const char *text)
+{
+	MH_CLEANUP(mh_event_unrefp) struct mh_event *event = NULL;
+	MH_ERROR(err);
+
+	assert_int_equal(mh_event_parse(version(rules), mh_str(text), &event,
+					&err),
+			 0);
+}
+
+static void depth_reaches_2_to_the_63_before_version_6(void **state)
+{
+	const char *text =
+		"{\"auth_events\":[],\"content\":{},"
+		"\"depth\":9223372036854775807,\"hashes\":{\"sha256\":\"x\"},"
+		"\"origin_server_ts\":1,\"prev_events\":[],"
+		"\"room_id\":\"!r:domain\",\"sender\":\"@a:domain\","
+		"\"signatures\":{},\"type\":\"x\"}";
+	struct mh_event *event = NULL;
+	MH_ERROR(err);
+
+	(void)state;
+	assert_parses("5", text);
+	assert_int_equal(mh_event_parse(version("6"), mh_str(text), &event,
+					&err),
+			 -1);
+	assert_int_equal(err.code, MH_M_BAD_JSON);
+}
+
+static void redacts_means_something_in_redactions_alone(void **state)
+{
+	const char *text =
+		"{\"auth_events\":[],\"content\":{},\"depth\":1,"
+		"\"hashes\":{\"sha256\":\"x\"},\"origin_server_ts\":1,"
+		"\"prev_events\":[],\"redacts\":7,\"room_id\":\"!r:domain\","
+		"\"sender\":\"@a:domain\",\"signatures\":{},"
+		"\"type\":\"x\"}";
+
+	(void)state;
+	assert_parses("10", text);
+	assert_refused("10", "\"type\":\"m.room.message\"",
+		       "\"redacts\":7,\"type\":\"m.room.redaction\"",
+		       MH_M_BAD_JSON);
+	assert_refused("10", "\"sha256\"", "\"sha512\"", MH_M_BAD_JSON);
+}
+
 static void an_event_may_have_65536_bytes_and_no_more(void **state)
 {
 	MH_STRBUF(content);
@@ -395,6 +446,8 @@ int main(void)
 		cmocka_unit_test(clients_find_redacts_in_both_places),
 		cmocka_unit_test(malformed_events_are_refused),
 		cmocka_unit_test(old_versions_tolerate_other_numbers),
+		cmocka_unit_test(depth_reaches_2_to_the_63_before_version_6),
+		cmocka_unit_test(redacts_means_something_in_redactions_alone),
 		cmocka_unit_test(an_event_may_have_65536_bytes_and_no_more),
 	};
 

@@ -78,6 +78,13 @@ static size_t member_slot(const struct mh_room_entry *entry, mh_nid user)
 	return low;
 }
 
+bool mh_room_entry_has(const struct mh_room_entry *entry, mh_nid user)
+{
+	size_t slot = member_slot(entry, user);
+
+	return slot < entry->n_members && entry->members[slot] == user;
+}
+
 static void set_member(struct mh_room_entry *entry, mh_nid user, bool joined)
 {
 	size_t slot = member_slot(entry, user);
@@ -184,6 +191,7 @@ static void load_members(struct mh_notifier *notifier,
 	mh_notifier_catch_up(notifier, at);
 	mh_notifier_lock(notifier);
 	free(entry->members);
+	free(entry->summary);
 	entry->members = load.members;
 	entry->n_members = load.n_members;
 	entry->cap_members = load.cap_members;
@@ -597,6 +605,40 @@ void mh_notify_user_now(struct mh_server *server, mh_nid user)
 	mh_notifier_unlock(notifier);
 }
 
+static int rooms_now(struct mh_notifier *notifier, mh_nid user,
+		     struct mh_user_rooms **ret, struct mh_error *err)
+{
+	MH_SNAPSHOT(db, mh_store_reader(notifier->server->store));
+	int64_t at;
+
+	if (mh_db_position(db, &at, err) < 0)
+		return -1;
+	mh_notifier_catch_up(notifier, at);
+	return mh_user_rooms_get(notifier, db, at, user, ret, err);
+}
+
+void mh_notify_sharers_now(struct mh_server *server, mh_nid user)
+{
+	MH_CLEANUP(mh_user_rooms_unrefp) struct mh_user_rooms *rooms = NULL;
+	struct mh_notifier *notifier = server->notifier;
+	MH_ERROR(err);
+
+	if (mh_user_rooms_get(notifier, NULL, INT64_MAX, user, &rooms, &err) <=
+		    0 &&
+	    rooms_now(notifier, user, &rooms, &err) < 0) {
+		mh_log_error("sync", "the rooms of a user cannot be read: %s",
+			     err.message);
+		return;
+	}
+	mh_notifier_lock(notifier);
+	wake_user(notifier, user);
+	for (size_t i = 0; i < rooms->n; i++)
+		if (rooms->rooms[i].membership == MH_MEMBERSHIP_JOIN)
+			wake_room(notifier, rooms->rooms[i].entry);
+	submit_wakes(notifier);
+	mh_notifier_unlock(notifier);
+}
+
 /* --- waiters ------------------------------------------------------------------ */
 
 uint64_t mh_notifier_ticket(struct mh_server *server, mh_nid user)
@@ -700,6 +742,7 @@ static void free_room(struct mh_notifier *notifier, struct mh_room_entry *entry)
 {
 	mh_tail_drop(notifier, entry);
 	free(entry->members);
+	free(entry->summary);
 	free((void *)(uintptr_t)entry->room_id.data);
 	free(entry);
 }

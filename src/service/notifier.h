@@ -49,6 +49,8 @@ int64_t mh_ephemeral_next(struct mh_server *server);
 int64_t mh_ephemeral_position(struct mh_server *server);
 void mh_notify_room_now(struct mh_server *server, mh_nid room);
 void mh_notify_user_now(struct mh_server *server, mh_nid user);
+/* Wakes whoever shares a joined room with the user. On a worker. */
+void mh_notify_sharers_now(struct mh_server *server, mh_nid user);
 
 /* --- for those who wait --------------------------------------------------- */
 

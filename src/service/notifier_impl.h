@@ -167,6 +167,9 @@ mh_room_entry_find(const struct mh_notifier *notifier, mh_nid room)
 	return mh_nid_map_get(&notifier->rooms, room);
 }
 
+/* Is the user one of the joined local members (which must be known)? */
+bool mh_room_entry_has(const struct mh_room_entry *entry, mh_nid user);
+
 /* Appends the newest event. Takes over the reference; NULL: it is not known. */
 void mh_tail_append(struct mh_notifier *notifier, struct mh_room_entry *entry,
 		    int64_t pos, struct mh_recent *recent);

@@ -5,9 +5,12 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "service/notifier.h"
+#include "service/presence.h"
 #include "service/rate_limits.h"
 #include "service/rooms.h"
 #include "service/sessions.h"
+#include "service/sync.h"
+#include "service/typing.h"
 #include "service/uia.h"
 #include "store/accounts.h"
 
@@ -30,8 +33,9 @@ static unsigned count_workers(const struct mh_server_options *options)
 }
 
 /*
- * A third of the budget goes to SQLite's pages, half to what the store keeps
- * in memory of names, events and state; the rest is the services'.
+ * A third of the budget goes to SQLite's pages, a third to what the store keeps
+ * in memory of names, events and state; the rest is the services', above all
+ * what sync copies its responses from.
  */
 static int open_store(struct mh_server *server,
 		      const struct mh_server_options *options,
@@ -43,7 +47,7 @@ static int open_store(struct mh_server *server,
 		.readers = server->workers_count,
 		.vfs = options->vfs,
 		.cache_bytes = options->settings->memory.budget / 3,
-		.memory_bytes = options->settings->memory.budget / 2,
+		.memory_bytes = options->settings->memory.budget / 3,
 	};
 
 	mh_strbuf_addf(&path, "%s/moothall.db",
@@ -175,6 +179,9 @@ static int start(struct mh_server *server,
 		return -1;
 	server->uia = mh_uia_new(server);
 	server->notifier = mh_notifier_new(server);
+	server->typing = mh_typing_new(server);
+	server->presence = mh_presence_new(server);
+	server->sync = mh_sync_new(server);
 	server->rooms = mh_room_cache_new(server);
 	server->limits =
 		mh_rate_limits_new(settings, server->clock, server->random);
@@ -215,6 +222,9 @@ void mh_server_free(struct mh_server *server)
 	mh_rate_limits_free(server->limits);
 	mh_uia_free(server->uia);
 	mh_room_cache_free(server->rooms);
+	mh_sync_free(server->sync);
+	mh_presence_free(server->presence);
+	mh_typing_free(server->typing);
 	mh_notifier_free(server->notifier);
 	mh_sessions_free(server->sessions);
 	mh_signer_release(&server->signer);

@@ -30,6 +30,7 @@ struct fixture {
 static const struct mh_control_command *const tables[] = {
 	mh_control_status_commands,
 	mh_control_token_commands,
+	mh_control_user_commands,
 	NULL,
 };
 
@@ -174,8 +175,8 @@ static void test_bad_requests_get_an_answer(void **state)
 	expect_error(fd, "{\"command\":\"fly\"}", "M_UNRECOGNIZED", "'fly'");
 	expect_error(fd, "{\"command\":\"status\",\"args\":3}", "M_BAD_JSON",
 		     "args");
-	expect_error(fd, "{\"command\":\"registration-token revoke\"}",
-		     "M_MISSING_PARAM", "token");
+	expect_error(fd, "{\"command\":\"user show\"}", "M_MISSING_PARAM",
+		     "user");
 	close(fd);
 }
 
@@ -224,6 +225,60 @@ static void test_registration_tokens(void **state)
 		     "{\"command\":\"registration-token revoke\","
 		     "\"args\":{\"token\":\"tea\"}}",
 		     "M_NOT_FOUND", "'tea'");
+	close(fd);
+}
+
+static int add_account(struct mh_control_call *call MH_UNUSED, struct mh_tx *tx,
+		       struct mh_error *err)
+{
+	mh_nid user = mh_name_intern(tx, MH_STR("@alice:a.example"), err);
+	mh_nid device = mh_name_intern(tx, MH_STR("PHONE"), err);
+
+	if (user < 0 || device < 0 ||
+	    mh_account_add(tx, user, MH_STR("hash"), true, 1000, err) < 0)
+		return -1;
+	return mh_device_put(tx, user, device, MH_STR("phone"), 1000, err);
+}
+
+static void test_users(void **state)
+{
+	struct fixture *f = *state;
+	struct mh_control_call call = { .server = &f->server };
+	int fd = dial(f);
+	json_t *devices;
+	json_t *answer;
+	json_t *result;
+	json_t *users;
+	MH_ERROR(err);
+
+	assert_int_equal(mh_control_write(&call, add_account, &err), 0);
+	result = expect_ok(fd, "{\"command\":\"user list\"}", &answer);
+	users = json_object_get(result, "users");
+	assert_int_equal(json_array_size(users), 1);
+	assert_string_equal(json_string_value(json_object_get(
+				    json_array_get(users, 0), "user_id")),
+			    "@alice:a.example");
+	json_decref(answer);
+
+	result = expect_ok(fd,
+			   "{\"command\":\"user show\","
+			   "\"args\":{\"user\":\"alice\"}}",
+			   &answer);
+	assert_true(json_is_true(json_object_get(result, "admin")));
+	devices = json_object_get(result, "devices");
+	assert_int_equal(json_array_size(devices), 1);
+	assert_string_equal(json_string_value(json_object_get(
+				    json_array_get(devices, 0), "device_id")),
+			    "PHONE");
+	json_decref(answer);
+
+	expect_error(fd,
+		     "{\"command\":\"user show\",\"args\":{\"user\":\"bob\"}}",
+		     "M_NOT_FOUND", "@bob:a.example");
+	expect_error(fd,
+		     "{\"command\":\"user show\","
+		     "\"args\":{\"user\":\"@a:b.example\"}}",
+		     "M_INVALID_PARAM", "not a user of this node");
 	close(fd);
 }
 
@@ -348,6 +403,7 @@ int main(void)
 		TEST(test_status),
 		TEST(test_bad_requests_get_an_answer),
 		TEST(test_registration_tokens),
+		TEST(test_users),
 		TEST(test_a_served_socket_is_not_taken),
 		TEST(test_a_stale_socket_is_replaced),
 		TEST(test_another_file_is_left_alone),

@@ -278,7 +278,7 @@ static void test_users(void **state)
 	expect_error(fd,
 		     "{\"command\":\"user show\","
 		     "\"args\":{\"user\":\"@a:b.example\"}}",
-		     "M_INVALID_PARAM", "not a user of this node");
+		     "M_INVALID_USERNAME", "is not a user of a.example");
 	close(fd);
 }
 

@@ -465,6 +465,36 @@ static void test_filters(void **state)
 	person_release(&alice);
 }
 
+static void test_profile(void **state)
+{
+	static const char profile[] = API "/profile/@alice:a.example";
+	struct node *node = *state;
+	struct person alice = node_register(node, "alice");
+	struct reply reply;
+
+	expect(node, "PUT", API "/profile/@alice:a.example/m.tz", alice.token,
+	       "{\"m.tz\":\"Europe/Berlin\"}", 200, "");
+	expect(node, "PUT", API "/profile/@alice:a.example/org.pony",
+	       alice.token, "{\"org.pony\":{\"legs\":4}}", 200, "");
+	expect(node, "PUT", API "/profile/@alice:a.example/org.pony",
+	       alice.token, "{\"other\":1}", 400, "M_MISSING_PARAM");
+	expect(node, "PUT", API "/profile/@alice:a.example/Pony", alice.token,
+	       "{\"Pony\":1}", 400, "M_INVALID_PARAM");
+	expect(node, "PUT", API "/profile/@bob:a.example/org.pony", alice.token,
+	       "{\"org.pony\":1}", 403, "M_FORBIDDEN");
+	reply = node_request(node, "GET", profile, NULL, NULL);
+	assert_string_equal(reply.text, "{\"m.tz\":\"Europe/Berlin\","
+					"\"org.pony\":{\"legs\":4}}");
+	reply_release(&reply);
+	expect(node, "DELETE", API "/profile/@alice:a.example/m.tz",
+	       alice.token, NULL, 200, "");
+	expect(node, "GET", API "/profile/@alice:a.example/m.tz", NULL, NULL,
+	       404, "M_NOT_FOUND");
+	expect(node, "GET", API "/profile/@nobody:a.example", NULL, NULL, 404,
+	       "M_NOT_FOUND");
+	person_release(&alice);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -485,6 +515,7 @@ int main(void)
 		T(test_devices),
 		T(test_account_data_and_tags),
 		T(test_filters),
+		T(test_profile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -352,8 +352,7 @@ struct mh_verdict mh_event_auth_check(const struct mh_event *event,
 
 	if (mh_str_is(event->type, "m.room.create"))
 		return check_create(event);
-	context.create =
-		mh_auth_state_get(state, "m.room.create", MH_STR(""));
+	context.create = mh_auth_state_get(state, "m.room.create", MH_STR(""));
 	if (!context.create)
 		return mh_auth_reject("the room has no create event");
 	/* 2: both room IDs are the create event's ID with another sigil. */

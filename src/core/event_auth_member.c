@@ -108,8 +108,8 @@ static struct mh_verdict check_join(const struct member *member)
 	/* 5.3.4 */
 	if (mh_str_is(rule, "invite") ||
 	    (rules->knocking && mh_str_is(rule, "knock")))
-		return welcome ? mh_auth_accept() :
-				 mh_auth_reject("the user is not invited");
+		return welcome ? mh_auth_accept()
+			       : mh_auth_reject("the user is not invited");
 	/* 5.3.5 */
 	if ((rules->restricted_join && mh_str_is(rule, "restricted")) ||
 	    (rules->knock_restricted && mh_str_is(rule, "knock_restricted")))
@@ -250,8 +250,8 @@ static struct mh_verdict check_third_party(const struct member *member,
 
 static struct mh_verdict check_invite(const struct member *member)
 {
-	struct mh_str third_party = mh_content_get(member->event->content,
-						   "third_party_invite");
+	struct mh_str third_party =
+		mh_content_get(member->event->content, "third_party_invite");
 	const struct mh_power_levels *levels;
 	int64_t power, needed;
 
@@ -271,8 +271,8 @@ static struct mh_verdict check_invite(const struct member *member)
 		return mh_auth_no_levels(member->context);
 	power = mh_power_of_user(levels, member->event->sender);
 	needed = mh_power_for_action(levels, MH_POWER_INVITE);
-	return power >= needed ? mh_auth_accept() :
-				 too_low("invite", needed, power);
+	return power >= needed ? mh_auth_accept()
+			       : too_low("invite", needed, power);
 }
 
 /* --- leave, ban, knock -------------------------------------------------- */
@@ -347,7 +347,8 @@ static struct mh_verdict check_knock(const struct member *member)
 	if (!mh_str_is(rule, "knock") &&
 	    !(member->context->rules->knock_restricted &&
 	      mh_str_is(rule, "knock_restricted")))
-		return mh_auth_reject("the room's join rule allows no knocking");
+		return mh_auth_reject(
+			"the room's join rule allows no knocking");
 	/* 5.7.2 */
 	if (!member->by_target)
 		return mh_auth_reject("nobody can knock for another user");

@@ -355,15 +355,19 @@ int mh_sync_leave(struct mh_sync_job *job, struct mh_sync_room *room,
 
 	if (mh_sync_need_db(job, err) < 0)
 		return -1;
-	if (job->query->has_since && room->mine->pos > job->from)
-		known = joined_at_start(job, room, err);
-	if (known < 0)
-		return -1;
 	room->upto = room->mine->pos < job->to ? room->mine->pos : job->to;
+	rc = find_end(job, room, &end, err);
+	/* Does the client know the room, or was all their time since then? */
+	if (rc > 0 && job->query->has_since && room->mine->pos > job->from)
+		known = end.pos <= job->from ? 1 :
+					       joined_at_start(job, room, err);
+	else
+		known = job->query->has_since && room->mine->pos > job->from;
+	if (rc < 0 || known < 0)
+		return -1;
 	room->whole_timeline = !known;
 	room->full = room->whole_timeline || job->query->full_state;
-	rc = find_end(job, room, &end, err);
-	if (rc < 0 || mh_sync_timeline(job, room, &timeline, err) < 0)
+	if (mh_sync_timeline(job, room, &timeline, err) < 0)
 		return -1;
 	/* Their time ended before what the client has: no state since then. */
 	room->left_group = rc > 0 && (room->full || end.pos > job->from) ?

@@ -15,9 +15,12 @@
 #include <config.h>
 
 #include "main/config.h"
+#include "main/control.h"
 #include "main/data_dir.h"
 
-#include "base/executor.h"
+#include "client/client.h"
+#include "http/router.h"
+#include "service/rate_limits.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -34,6 +37,15 @@
 #define EXIT_CONFIG 2  /* bad options or configuration */
 #define STOP_SECONDS 5 /* from SIGTERM to the end, at most */
 
+static const struct mh_control_command *const commands[] = {
+	mh_control_account_commands,
+	mh_control_room_commands,
+	mh_control_status_commands,
+	mh_control_token_commands,
+	mh_control_user_commands,
+	NULL,
+};
+
 struct node {
 	struct mh_config_source source;
 	struct mh_settings *settings; /* in force */
@@ -44,6 +56,8 @@ struct node {
 	struct mh_settings **replaced;
 	size_t n_replaced;
 	struct mh_executor *executor;
+	struct mh_server *server;
+	struct mh_control *control;
 	int lock_fd;
 	int signal_fd;
 };
@@ -112,6 +126,10 @@ static void use_settings(struct node *node, struct mh_settings *settings)
 	}
 	node->settings = settings;
 	mh_log_configure(settings->log.level, settings->log.format);
+	if (node->server) {
+		node->server->settings = settings;
+		mh_rate_limits_configure(node->server->limits, settings);
+	}
 }
 
 static void log_lines(enum mh_log_level level, const char *text)
@@ -167,6 +185,23 @@ static void raise_descriptors(void)
 			    strerror(errno));
 }
 
+static int start_server(struct node *node, struct mh_error *err)
+{
+	struct mh_server_options options = {
+		.settings = node->settings,
+		.random = mh_random_system(),
+	};
+
+	node->executor = mh_executor_threads_new(mh_clock_real());
+	options.executor = node->executor;
+	if (mh_server_new(&options, &node->server, err) < 0)
+		return -1;
+	node->server->router = mh_router_new(node->server);
+	mh_client_routes(node->server->router);
+	return mh_control_new(node->server, node->settings->control.socket,
+			      commands, &node->control, err);
+}
+
 static int start(struct node *node, struct mh_error *err)
 {
 	if (take_signals(node, err) < 0 ||
@@ -174,12 +209,19 @@ static int start(struct node *node, struct mh_error *err)
 			     err) < 0)
 		return -1;
 	raise_descriptors();
-	node->executor = mh_executor_threads_new(mh_clock_real());
-	return 0;
+	return start_server(node, err);
 }
 
 static void stop(struct node *node)
 {
+	if (node->control)
+		mh_control_stop(node->control);
+	if (node->server)
+		mh_server_stop(node->server);
+	mh_control_free(node->control);
+	if (node->server)
+		mh_router_free(node->server->router);
+	mh_server_free(node->server);
 	mh_executor_free(node->executor);
 	if (node->lock_fd >= 0)
 		close(node->lock_fd);
@@ -194,30 +236,42 @@ static void stop(struct node *node)
 	free(node->settings);
 }
 
+/* True when one of the signals ends the node. */
+static bool handle_signals(struct node *node)
+{
+	struct signalfd_siginfo info;
+
+	while (read(node->signal_fd, &info, sizeof(info)) ==
+	       (ssize_t)sizeof(info)) {
+		if (info.ssi_signo != SIGHUP) {
+			mh_log_info("main", "stopping on SIG%s",
+				    info.ssi_signo == SIGINT ? "INT" : "TERM");
+			return true;
+		}
+		reload(node);
+	}
+	return false;
+}
+
 /* Until a signal ends it. */
 static void serve(struct node *node)
 {
-	struct pollfd fds[] = { { .fd = node->signal_fd, .events = POLLIN } };
+	struct pollfd fds[] = {
+		{ .fd = node->signal_fd, .events = POLLIN },
+		{ .fd = mh_control_fd(node->control), .events = POLLIN },
+	};
 
-	for (;;) {
-		struct signalfd_siginfo info;
-
-		if (poll(fds, MH_ARRAY_LEN(fds), -1) < 0 && errno != EINTR) {
+	do {
+		if (poll(fds, MH_ARRAY_LEN(fds), -1) < 0) {
+			if (errno == EINTR)
+				continue;
 			mh_log_error("main", "cannot wait: %s",
 				     strerror(errno));
 			return;
 		}
-		while (read(node->signal_fd, &info, sizeof(info)) ==
-		       (ssize_t)sizeof(info)) {
-			if (info.ssi_signo != SIGHUP) {
-				mh_log_info("main", "stopping on SIG%s",
-					    info.ssi_signo == SIGINT ? "INT"
-								     : "TERM");
-				return;
-			}
-			reload(node);
-		}
-	}
+		if (fds[1].revents)
+			mh_control_accept(node->control);
+	} while (!handle_signals(node));
 }
 
 static int run(struct node *node)

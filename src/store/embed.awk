@@ -1,7 +1,7 @@
 # Turns the schema steps NNN_name.sql into a C table.
 function quote(s)
 {
-	gsub(/\\/, "\\\\", s)
+	gsub(/\\/, "\\\\\\\\", s)
 	gsub(/"/, "\\\"", s)
 	return "\"" s "\\n\""
 }

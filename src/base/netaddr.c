@@ -15,12 +15,25 @@ static bool parse_port(struct mh_str text, char *out)
 	return true;
 }
 
+static bool parse_path(struct mh_str path, struct mh_listen_address *ret)
+{
+	if (path.len == 0 || path.len >= sizeof(ret->path) ||
+	    path.data[0] != '/' || mh_str_find(path, '\0') >= 0)
+		return false;
+	memcpy(ret->path, path.data, path.len);
+	ret->path[path.len] = '\0';
+	return true;
+}
+
 bool mh_listen_address_parse(struct mh_str text, struct mh_listen_address *ret)
 {
 	struct mh_str host = text;
 	struct mh_ip ip;
 	bool bracketed;
 
+	*ret = (struct mh_listen_address){ 0 };
+	if (mh_str_starts(text, MH_STR("unix:")))
+		return parse_path(mh_str_from(text, 5), ret);
 	while (host.len && host.data[host.len - 1] != ':')
 		host.len--;
 	if (host.len < 2 || !parse_port(mh_str_from(text, host.len), ret->port))

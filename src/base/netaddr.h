@@ -7,8 +7,12 @@
 
 #include "base/str.h"
 
-/* "127.0.0.1:8008", "[::1]:8008", "localhost:8008", "*:8008" */
+/*
+ * "127.0.0.1:8008", "[::1]:8008", "localhost:8008", "*:8008", or a UNIX socket:
+ * "unix:/run/moothall/http.sock"
+ */
 struct mh_listen_address {
+	char path[108]; /* of the UNIX socket; empty for the others */
 	char host[256]; /* without brackets; empty for "*", all addresses */
 	char port[6];	/* "8008", as getaddrinfo() wants it */
 };

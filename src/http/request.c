@@ -330,6 +330,8 @@ bool mh_request_on_gone(struct mh_request *req,
 			void (*fn)(struct mh_request *req))
 {
 	__atomic_store_n(&req->on_gone, fn, __ATOMIC_SEQ_CST);
+	if (req->watch)
+		req->watch(req);
 	if (!__atomic_load_n(&req->gone, __ATOMIC_SEQ_CST))
 		return true;
 	__atomic_store_n(&req->on_gone, NULL, __ATOMIC_SEQ_CST);

@@ -86,6 +86,11 @@ struct mh_request {
 	 * thread it likes.
 	 */
 	void (*respond)(struct mh_request *req, struct mh_response *response);
+	/*
+	 * The request begins to wait: the transport is to call
+	 * mh_request_gone() when the client leaves. NULL when it cannot tell.
+	 */
+	void (*watch)(struct mh_request *req);
 	void *transport;
 
 	/* --- filled in by the router ------------------------------------ */

@@ -8,10 +8,10 @@
 
 #include "base/error.h"
 #include "base/settings.h"
+#include "http/peers.h"
 #include "live/conn.h"
 
-/* The path of the upgrade request, and the subprotocol. */
-#define MH_LIVE_PATH "/_moothall/client/v1/live"
+/* The subprotocol; the path is MH_LIVE_PATH of http/sniff.h. */
 #define MH_LIVE_PROTOCOL "m.json"
 
 struct mh_websocket;
@@ -27,12 +27,11 @@ int mh_websocket_start(struct mh_server *server,
 		       struct mh_websocket **ret, struct mh_error *err);
 
 /*
- * Takes over a socket on which an upgrade request is arriving; it is closed
- * where it cannot be served. `remote_address` is the peer's, as text. Any
- * thread.
+ * Takes over a socket on which an upgrade request is arriving, and its ticket;
+ * it is closed where it cannot be served. Any thread.
  */
 void mh_websocket_adopt(struct mh_websocket *websocket, int fd,
-			const char *remote_address);
+			struct mh_ticket *ticket);
 
 /* Connections open now, for the status. Any thread. */
 size_t mh_websocket_count(struct mh_websocket *websocket);

@@ -331,7 +331,7 @@ static void check_addresses(struct loader *loader, const char *name,
 		if (!mh_listen_address_parse(mh_str(list->items[i]), &address))
 			refuse(loader, "listen", name,
 			       "takes addresses such as 127.0.0.1:8008, "
-			       "[::1]:8008 or *:8008, not '%.80s'",
+			       "[::1]:8008, *:8008 or unix:/path, not '%.80s'",
 			       list->items[i]);
 	}
 }

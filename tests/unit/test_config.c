@@ -115,7 +115,7 @@ static void test_problems_name_file_line_and_values(void **state MH_UNUSED)
 		       "tls_certificate and tls_private_key\n");
 	assert_problem(NAME "[listen]\nclient = 8008\n",
 		       "FILE:4: 'client' in [listen] takes addresses such as "
-		       "127.0.0.1:8008, [::1]:8008 or *:8008, not '8008'\n");
+		       "127.0.0.1:8008, [::1]:8008, *:8008 or unix:/path, not '8008'\n");
 	assert_problem(NAME "[listen]\ntrusted_proxies = ::1 10.0.0.0/33\n",
 		       "FILE:4: 'trusted_proxies' in [listen] takes addresses "
 		       "and networks such as 127.0.0.1, ::1 or 10.0.0.0/8, not "

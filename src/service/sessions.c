@@ -6,6 +6,7 @@
 #include "service/sessions.h"
 
 #include "base/log.h"
+#include "service/keys.h"
 #include "service/notifier.h"
 #include "service/tokens.h"
 
@@ -446,12 +447,18 @@ int mh_sessions_end_device(struct mh_server *server, struct mh_tx *tx,
 			   mh_nid user, mh_nid device, struct mh_error *err)
 {
 	struct change *change = change_new(server, tx);
+	MH_STRBUF(device_id);
 
 	change->row.user = user;
 	change->row.device = device;
 	mh_tx_after(tx, after_end, NULL, change);
 	mh_notify_user(tx, server, user);
-	return mh_device_delete(tx, user, device, err);
+	/* Its keys go with it, and others learn that it is gone. */
+	if (mh_device_delete(tx, user, device, err) < 0 ||
+	    mh_name_get(mh_tx_db(tx), device, &device_id, err) < 0)
+		return -1;
+	return mh_keys_device_deleted(server, tx, user,
+				      mh_strbuf_str(&device_id), err);
 }
 
 struct device_list {

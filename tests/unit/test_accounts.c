@@ -7,9 +7,12 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/strbuf.h"
 #include "unit/node.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -495,6 +498,45 @@ static void test_profile(void **state)
 	person_release(&alice);
 }
 
+static void test_shared_secret(void **state)
+{
+	static const char path[] = "/_synapse/admin/v1/register";
+	struct node *node = *state;
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	unsigned mac_len;
+	struct reply nonce, made;
+	MH_STRBUF(text);
+	MH_STRBUF(hex);
+	MH_STRBUF(body);
+	MH_ERROR(err);
+
+	expect(node, "GET", path, NULL, NULL, 400, "M_UNKNOWN");
+	assert_int_equal(mh_settings_set(&node->settings, "registration",
+					 "shared_secret", "s3cret", &err),
+			 0);
+	nonce = node_request(node, "GET", path, NULL, NULL);
+	assert_int_equal(nonce.status, 200);
+	mh_strbuf_addf(&text, "%s%calice%ccorrect horse%cadmin",
+		       reply_str(&nonce, "nonce"), 0, 0, 0);
+	assert_non_null(HMAC(EVP_sha1(), "s3cret", 6,
+			     (const unsigned char *)text.data, text.len, mac,
+			     &mac_len));
+	mh_hex_encode(mac, mac_len, &hex);
+	mh_strbuf_addf(&body,
+		       "{\"nonce\":\"%s\",\"username\":\"alice\","
+		       "\"password\":\"correct horse\",\"admin\":true,"
+		       "\"mac\":\"%s\"}",
+		       reply_str(&nonce, "nonce"), hex.data);
+	made = node_request(node, "POST", path, NULL, body.data);
+	assert_int_equal(made.status, 200);
+	assert_true(token_works(node, reply_str(&made, "access_token")));
+	expect(node, "POST", path, NULL, body.data, 400, "M_UNKNOWN");
+	body.data[body.len - 3] = body.data[body.len - 3] == '0' ? '1' : '0';
+	expect(node, "POST", path, NULL, body.data, 403, "M_FORBIDDEN");
+	reply_release(&nonce);
+	reply_release(&made);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -516,6 +558,7 @@ int main(void)
 		T(test_account_data_and_tags),
 		T(test_filters),
 		T(test_profile),
+		T(test_shared_secret),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

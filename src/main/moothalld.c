@@ -5,8 +5,9 @@
  *   1. configuration, log
  *   2. the data folder and its lock
  *   3. executor and server (store, keys, services, router)
- *   4. the control socket
- *   5. ready
+ *   4. the transports: from here on clients are served
+ *   5. the control socket
+ *   6. ready
  *
  * and back in the opposite order. The main thread does nothing but wait for
  * signals and connections of mootctl. It does not put itself into the
@@ -17,6 +18,7 @@
 #include "main/config.h"
 #include "main/control.h"
 #include "main/data_dir.h"
+#include "main/transports.h"
 
 #include "client/client.h"
 #include "http/router.h"
@@ -57,6 +59,7 @@ struct node {
 	size_t n_replaced;
 	struct mh_executor *executor;
 	struct mh_server *server;
+	struct mh_transports *transports;
 	struct mh_control *control;
 	int lock_fd;
 	int signal_fd;
@@ -149,6 +152,7 @@ static void reload(struct node *node)
 	MH_STRBUF(problems);
 	MH_STRBUF(changed);
 	MH_STRBUF(fixed);
+	MH_ERROR(err);
 
 	tell_manager("RELOADING=1");
 	if (mh_config_load(&node->source, &loaded, &problems) < 0) {
@@ -161,6 +165,8 @@ static void reload(struct node *node)
 	mh_config_reload(node->settings, &loaded, next, &changed, &fixed);
 	mh_settings_release(&loaded);
 	use_settings(node, next);
+	if (mh_transports_reload(node->transports, &err) < 0)
+		mh_log_error("config", "%s", err.message);
 	mh_log_info("config", "reloaded, changed: %s",
 		    changed.len ? changed.data : "nothing");
 	if (fixed.len)
@@ -198,6 +204,8 @@ static int start_server(struct node *node, struct mh_error *err)
 		return -1;
 	node->server->router = mh_router_new(node->server);
 	mh_client_routes(node->server->router);
+	if (mh_transports_start(node->server, &node->transports, err) < 0)
+		return -1;
 	return mh_control_new(node->server, node->settings->control.socket,
 			      commands, &node->control, err);
 }
@@ -216,9 +224,12 @@ static void stop(struct node *node)
 {
 	if (node->control)
 		mh_control_stop(node->control);
+	if (node->transports)
+		mh_transports_stop(node->transports);
 	if (node->server)
 		mh_server_stop(node->server);
 	mh_control_free(node->control);
+	mh_transports_free(node->transports);
 	if (node->server)
 		mh_router_free(node->server->router);
 	mh_server_free(node->server);

@@ -124,6 +124,16 @@ test("a second daemon on the same data is refused, and names the first", () => {
     assert.equal(ctl(["status"]).status, 0);
 });
 
+test("clients are served, and an address that is taken is named", async () => {
+    const port = /client = 127\.0\.0\.1:(\d+)/.exec(readFileSync(config, "utf8"))[1];
+    const response = await fetch(`http://127.0.0.1:${port}/_matrix/client/versions`);
+    assert.equal(response.status, 200);
+    assert.ok((await response.json()).versions.length > 0);
+    const second = run(moothalld, ["-c", config, "-o", `server.data_dir=${join(dir, "other")}`]);
+    assert.equal(second.status, 1);
+    assert.match(second.stderr, new RegExp(`127\\.0\\.0\\.1:${port}`));
+});
+
 test("a read-only data folder is named", { skip: process.getuid() === 0 && "root may write anywhere" }, () => {
     const folder = mkdtempSync(join(dir, "ro-"));
     chmodSync(folder, 0o500);

@@ -84,7 +84,8 @@ struct exchange {
 	/* in mhd->active, from the router to the reply */
 	struct exchange *prev, *next;
 	bool active, counted, told;
-	uint64_t watch; /* 0: not watched */
+	bool watched;
+	uint64_t watch; /* the watcher's */
 };
 
 struct mh_mhd {
@@ -93,6 +94,7 @@ struct mh_mhd {
 	struct mh_loop *loop;
 	struct MHD_Daemon *daemon;
 	int64_t header_ms, body_ms, idle_ms;
+	unsigned idle_s;
 	size_t body_budget;
 	void (*live)(void *context, int fd, struct mh_ticket *ticket);
 	void *live_context;
@@ -171,8 +173,8 @@ static void watch(struct mh_request *req)
 {
 	struct exchange *ex = MH_CONTAINER_OF(req, struct exchange, req);
 
-	if (!ex->watch)
-		ex->watch = mh_watcher_add(ex->mhd->watcher, ex->conn->fd, ex);
+	ex->watched = true;
+	mh_watcher_add(ex->mhd->watcher, ex->conn->fd, ex, &ex->watch);
 }
 
 static void hold(void *object)
@@ -267,8 +269,8 @@ static void respond(struct mh_request *req, struct mh_response *response)
 {
 	struct exchange *ex = MH_CONTAINER_OF(req, struct exchange, req);
 
-	if (ex->watch)
-		mh_watcher_remove(ex->mhd->watcher, ex->conn->fd, ex->watch);
+	if (ex->watched)
+		mh_watcher_remove(ex->mhd->watcher, ex->conn->fd, &ex->watch);
 	ex->status = response->status;
 	ex->reply_len = response->body_len;
 	ex->reply = make_reply(response);
@@ -284,6 +286,18 @@ static void set_deadline(struct conn *conn, int64_t ms)
 	int64_t due = ms ? mh_loop_now(conn->mhd->loop) + ms : 0;
 
 	__atomic_store_n(&conn->deadline, due, __ATOMIC_RELAXED);
+}
+
+/*
+ * A connection that is resumed would first be read from, and closed without the
+ * reply if its client has shut down its side of it, though not the other. But
+ * connections whose timeout is not the usual one get their turn before any
+ * reading: so that is what a connection has while it is suspended.
+ */
+static void set_first_in_turn(struct exchange *ex, bool on)
+{
+	MHD_set_connection_option(ex->connection, MHD_CONNECTION_OPTION_TIMEOUT,
+				  ex->mhd->idle_s + on);
 }
 
 static enum MHD_Result queue_reply(struct exchange *ex)
@@ -592,6 +606,7 @@ static enum MHD_Result handle(struct exchange *ex)
 	if (__atomic_load_n(&ex->state, __ATOMIC_ACQUIRE) == STATE_REPLIED)
 		return queue_reply(ex);
 
+	set_first_in_turn(ex, true);
 	__atomic_add_fetch(&mhd->suspended, 1, __ATOMIC_RELAXED);
 	MHD_suspend_connection(ex->connection);
 	/* Who replies from here on resumes; who did in between left it to us.
@@ -672,8 +687,10 @@ static enum MHD_Result on_request(void *context MH_UNUSED,
 	}
 	if (*len > 0)
 		return take_body(ex, data, len);
-	if (__atomic_load_n(&ex->state, __ATOMIC_ACQUIRE) == STATE_REPLIED)
+	if (__atomic_load_n(&ex->state, __ATOMIC_ACQUIRE) == STATE_REPLIED) {
+		set_first_in_turn(ex, false);
 		return queue_reply(ex);
+	}
 	return handle(ex);
 }
 
@@ -804,8 +821,7 @@ static int start_daemon(struct mh_mhd *mhd, const struct mh_settings *settings,
 	mhd->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, mhd,
 		MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-		MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)((mhd->idle_ms + 999) / 1000),
+		MHD_OPTION_CONNECTION_TIMEOUT, mhd->idle_s,
 		/* The acceptor keeps the limit; tickets are not lost here. */
 		MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)settings->listen.max_connections * 2,
@@ -836,6 +852,7 @@ int mh_mhd_start(const struct mh_mhd_options *options, struct mh_mhd **ret,
 	mhd->header_ms = settings->limits.header_timeout;
 	mhd->body_ms = settings->limits.body_timeout;
 	mhd->idle_ms = settings->limits.idle_timeout;
+	mhd->idle_s = (unsigned)((mhd->idle_ms + 999) / 1000);
 	mhd->body_budget = (size_t)(settings->memory.budget / 2);
 	mhd->resume_timer.expired = on_resume_timer;
 	mhd->resume_call.run = start_resume_timer;

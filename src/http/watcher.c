@@ -46,9 +46,9 @@ static uint32_t take_slot(struct mh_watcher *watcher)
 
 	if (i == watcher->n_slots) {
 		watcher->n_slots = watcher->n_slots * 2 + 64;
-		watcher->slots = mh_realloc_array(watcher->slots,
-						  watcher->n_slots,
-						  sizeof(*watcher->slots));
+		watcher->slots =
+			mh_realloc_array(watcher->slots, watcher->n_slots,
+					 sizeof(*watcher->slots));
 		for (uint32_t j = i; j < watcher->n_slots; j++)
 			watcher->slots[j] = (struct slot){
 				.generation = 1,
@@ -59,30 +59,33 @@ static uint32_t take_slot(struct mh_watcher *watcher)
 	return i;
 }
 
-uint64_t mh_watcher_add(struct mh_watcher *watcher, int fd, void *object)
+static void add(struct mh_watcher *watcher, int fd, void *object,
+		uint64_t *watch)
 {
 	struct epoll_event event = { .events = EPOLLRDHUP | EPOLLONESHOT };
-	uint64_t watch;
-	uint32_t i;
+	uint32_t i = take_slot(watcher);
 
-	pthread_mutex_lock(&watcher->lock);
-	i = take_slot(watcher);
 	watcher->slots[i].object = object;
-	watch = number(i, watcher->slots[i].generation);
-	event.data.u64 = watch;
+	*watch = number(i, watcher->slots[i].generation);
+	event.data.u64 = *watch;
 	if (epoll_ctl(watcher->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
 		mh_log_warn("http", "cannot watch a waiting client: %s",
 			    strerror(errno));
-	pthread_mutex_unlock(&watcher->lock);
-	return watch;
 }
 
-void mh_watcher_remove(struct mh_watcher *watcher, int fd, uint64_t watch)
+void mh_watcher_add(struct mh_watcher *watcher, int fd, void *object,
+		    uint64_t *watch)
 {
-	struct slot *slot;
-
 	pthread_mutex_lock(&watcher->lock);
-	slot = find(watcher, watch);
+	if (!*watch)
+		add(watcher, fd, object, watch);
+	pthread_mutex_unlock(&watcher->lock);
+}
+
+static void drop(struct mh_watcher *watcher, int fd, uint64_t watch)
+{
+	struct slot *slot = find(watcher, watch);
+
 	MH_ASSERT(slot);
 	/* Fails when adding has; then there is nothing to be removed. */
 	epoll_ctl(watcher->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
@@ -91,6 +94,14 @@ void mh_watcher_remove(struct mh_watcher *watcher, int fd, uint64_t watch)
 		slot->generation = 1;
 	slot->next_free = watcher->free_slot;
 	watcher->free_slot = (uint32_t)(slot - watcher->slots);
+}
+
+void mh_watcher_remove(struct mh_watcher *watcher, int fd, uint64_t *watch)
+{
+	pthread_mutex_lock(&watcher->lock);
+	if (*watch)
+		drop(watcher, fd, *watch);
+	*watch = 0;
 	pthread_mutex_unlock(&watcher->lock);
 }
 

@@ -27,6 +27,11 @@ int mh_watcher_new(const struct mh_watcher_options *options,
 /* With the loop stopped. */
 void mh_watcher_free(struct mh_watcher *watcher);
 
-/* Never 0. `fd` must stay open until the removal. */
-uint64_t mh_watcher_add(struct mh_watcher *watcher, int fd, void *object);
-void mh_watcher_remove(struct mh_watcher *watcher, int fd, uint64_t watch);
+/*
+ * Sets `watch`, which is the object's and was 0, before anybody can be told;
+ * does nothing when it stands already. `fd` must stay open until the removal.
+ */
+void mh_watcher_add(struct mh_watcher *watcher, int fd, void *object,
+		    uint64_t *watch);
+/* Sets `watch` to 0; does nothing when it is. */
+void mh_watcher_remove(struct mh_watcher *watcher, int fd, uint64_t *watch);

@@ -150,9 +150,8 @@ static void test_off(void **state)
 			 0);
 	mh_rate_limits_configure(f->limits, &f->settings);
 	assert_int_equal(send(f, "alice"), 0);
-	assert_int_equal(mh_rate_limits_take(NULL, MH_RATE_MESSAGE, NULL, 0,
-					     &err),
-			 0);
+	assert_int_equal(
+		mh_rate_limits_take(NULL, MH_RATE_MESSAGE, NULL, 0, &err), 0);
 }
 
 /* The table is of fixed size; who owes most is remembered longest. */

@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-/* --- a server with nothing in it, and a transport that keeps the reply ----- */
+/* --- a server with nothing in it, and a transport that keeps the reply -----
+ */
 
 struct fixture {
 	struct mh_server server;
@@ -310,9 +311,8 @@ static void test_an_empty_parameter_only_at_the_end(void **state MH_UNUSED)
 
 static void test_a_literal_is_preferred(void **state MH_UNUSED)
 {
-	assert_int_equal(ask(MH_METHOD_POST,
-			     "/_matrix/client/v3/devices/delete"),
-			 200);
+	assert_int_equal(
+		ask(MH_METHOD_POST, "/_matrix/client/v3/devices/delete"), 200);
 	assert_string_equal(fixture->seen, routes[5].path);
 	/* The device called "delete" is still there for other methods. */
 	assert_int_equal(get("/_matrix/client/v3/devices/delete"), 200);
@@ -374,8 +374,7 @@ static void test_unknown_and_wrong_method(void **state MH_UNUSED)
 	ask(MH_METHOD_DELETE,
 	    "/_matrix/client/v3/rooms/!r/state/m.room.name/x");
 	assert_errcode(405, "M_UNRECOGNIZED");
-	assert_non_null(
-		strstr(fixture->headers, "Allow: GET, PUT, OPTIONS\n"));
+	assert_non_null(strstr(fixture->headers, "Allow: GET, PUT, OPTIONS\n"));
 	ask(MH_METHOD_OTHER, "/query");
 	assert_errcode(405, "M_UNRECOGNIZED");
 	assert_int_equal(ask(MH_METHOD_HEAD, "/query"), 200);
@@ -506,9 +505,10 @@ static void test_cors_is_on_everything(void **state MH_UNUSED)
 	assert_non_null(strstr(fixture->headers,
 			       "Access-Control-Allow-Methods: GET, POST, PUT, "
 			       "DELETE, OPTIONS\n"));
-	assert_non_null(strstr(fixture->headers,
-			       "Access-Control-Allow-Headers: X-Requested-With, "
-			       "Content-Type, Authorization\n"));
+	assert_non_null(
+		strstr(fixture->headers,
+		       "Access-Control-Allow-Headers: X-Requested-With, "
+		       "Content-Type, Authorization\n"));
 	get("/user");
 	assert_int_equal(fixture->status, 401);
 	assert_non_null(strstr(fixture->headers, origin));

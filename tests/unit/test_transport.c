@@ -63,18 +63,22 @@ static int show(struct mh_request *req, struct mh_error *err MH_UNUSED)
 	return mh_reply_status(req, 200, &body, "text/plain");
 }
 
-static void on_gone(struct mh_request *req)
+static int say_gone(struct mh_request *req, struct mh_error *err MH_UNUSED)
 {
 	sem_post(&fixture->gone);
-	mh_reply_empty(req);
+	return mh_reply_empty(req);
 }
 
-static int wait_for_ever(struct mh_request *req, struct mh_error *err MH_UNUSED)
+/* There is one worker, so this comes after wait_for_ever() has returned. */
+static void on_gone(struct mh_request *req)
 {
-	if (!mh_request_on_gone(req, on_gone)) {
-		sem_post(&fixture->gone);
-		return mh_reply_empty(req);
-	}
+	mh_request_resume(req, say_gone);
+}
+
+static int wait_for_ever(struct mh_request *req, struct mh_error *err)
+{
+	if (!mh_request_on_gone(req, on_gone))
+		return say_gone(req, err);
 	sem_post(&fixture->waiting);
 	return 0;
 }
@@ -137,7 +141,7 @@ static void start(void)
 	server->settings = &fixture->settings;
 	server->clock = mh_clock_real();
 	server->executor = mh_executor_threads_new(server->clock);
-	server->workers = mh_executor_queue(server->executor, "worker", 2);
+	server->workers = mh_executor_queue(server->executor, "worker", 1);
 	server->router = mh_router_new(server);
 	mh_router_add(server->router, routes, MH_ARRAY_LEN(routes));
 	fixture->peers = mh_peers_new(&fixture->settings);
@@ -177,6 +181,15 @@ static int set_up_and_start(void **state)
 	return 0;
 }
 
+static int set_up_impatient(void **state)
+{
+	set_up(state);
+	set("limits", "header_timeout", "200ms");
+	set("limits", "body_timeout", "200ms");
+	start();
+	return 0;
+}
+
 static int tear_down(void **state MH_UNUSED)
 {
 	mh_acceptor_stop(fixture->acceptor);
@@ -206,9 +219,8 @@ static int dial(void)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	memcpy(address.sun_path, fixture->path, strlen(fixture->path) + 1);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address,
-				 sizeof(address)),
-			 0);
+	assert_int_equal(
+		connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }
 
@@ -291,8 +303,9 @@ static void test_pipelined(void **state MH_UNUSED)
 	MH_STRBUF(buf);
 	int fd = dial();
 
-	say(fd, GET("/worker") GET("/inline") GET("/worker")
-	    "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	say(fd, GET("/worker") GET("/inline")
+			GET("/worker") "GET /last HTTP/1.1\r\nHost: "
+				       "x\r\nConnection: close\r\n\r\n");
 	while (hear(fd, &buf))
 		;
 	for (int i = 0; i < 3; i++) {
@@ -307,9 +320,8 @@ static void test_pipelined(void **state MH_UNUSED)
 
 static void test_byte_by_byte(void **state MH_UNUSED)
 {
-	static const char request[] =
-		"PUT /worker/1/2 HTTP/1.1\r\nHost: x\r\n"
-		"Content-Length: 3\r\n\r\nabc";
+	static const char request[] = "PUT /worker/1/2 HTTP/1.1\r\nHost: x\r\n"
+				      "Content-Length: 3\r\n\r\nabc";
 	MH_STRBUF(buf);
 	int fd = dial();
 
@@ -489,16 +501,27 @@ static void test_many_wait_when_the_node_stops(void **state MH_UNUSED)
 }
 
 /* More than are woken at once: their wake-ups are gathered. */
-/* --- deadlines ---------------------------------------------------------- */
-
-static int set_up_impatient(void **state)
+static void test_many_leave_one_by_one(void **state MH_UNUSED)
 {
-	set_up(state);
-	set("limits", "header_timeout", "200ms");
-	set("limits", "body_timeout", "200ms");
-	start();
-	return 0;
+	int fds[400];
+
+	for (size_t i = 0; i < MH_ARRAY_LEN(fds); i++) {
+		fds[i] = dial();
+		say(fds[i], GET("/wait"));
+	}
+	for (size_t i = 0; i < MH_ARRAY_LEN(fds); i++)
+		sem_wait(&fixture->waiting);
+	for (size_t i = 0; i < MH_ARRAY_LEN(fds); i++) {
+		MH_STRBUF(buf);
+
+		shutdown(fds[i], SHUT_WR);
+		sem_wait(&fixture->gone);
+		hear_until(fds[i], &buf, OK);
+		close(fds[i]);
+	}
 }
+
+/* --- deadlines ---------------------------------------------------------- */
 
 static void test_slow_clients(void **state MH_UNUSED)
 {
@@ -559,9 +582,8 @@ static void test_an_upgrade_as_a_later_request(void **state MH_UNUSED)
 	say(fd, UPGRADE "frame");
 	hear_until(fd, &reply, "\r\n\r\n");
 	assert_memory_equal(reply.data, "HTTP/1.1 101", 12);
-	assert_non_null(strstr(reply.data,
-			       "Sec-WebSocket-Accept: "
-			       "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
+	assert_non_null(strstr(reply.data, "Sec-WebSocket-Accept: "
+					   "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
 	assert_non_null(
 		strstr(reply.data, "Sec-WebSocket-Protocol: m.json\r\n"));
 	assert_null(strstr(reply.data, "permessage-deflate"));
@@ -602,8 +624,8 @@ static void test_bad_upgrades(void **state MH_UNUSED)
 	close(fd);
 }
 
-static void test_an_upgraded_connection_when_the_node_stops(
-	void **state MH_UNUSED)
+static void
+test_an_upgraded_connection_when_the_node_stops(void **state MH_UNUSED)
 {
 	MH_STRBUF(reply);
 	int fd = dial();
@@ -636,9 +658,11 @@ int main(void)
 		TEST(test_large_reply),
 		TEST(test_forwarded_for),
 		TEST(test_half_closed),
-		TEST(test_nonsense),
+		cmocka_unit_test_setup_teardown(test_nonsense, set_up_impatient,
+						tear_down),
 		TEST(test_a_client_that_leaves),
 		TEST(test_many_wait_when_the_node_stops),
+		TEST(test_many_leave_one_by_one),
 		cmocka_unit_test_setup_teardown(test_slow_clients,
 						set_up_impatient, tear_down),
 		TEST(test_the_live_path_goes_elsewhere_unread),

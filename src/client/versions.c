@@ -100,11 +100,7 @@ int client_get_versions(struct mh_request *req, struct mh_error *err MH_UNUSED)
 		mh_json_add_comma(&body);
 		mh_json_add_str(&body, mh_str(versions[i].name));
 	}
-	mh_strbuf_addlit(&body, "],\"unstable_features\":{");
-	mh_strbuf_addlit(&body, "\"org.moothall.live\":");
-	if (req->server->settings->live.enabled)
-		mh_strbuf_addlit(&body, "true}}");
-	else
-		mh_strbuf_addlit(&body, "false}}");
+	/* Nothing yet: the live channel has no transport. */
+	mh_strbuf_addlit(&body, "],\"unstable_features\":{}}");
 	return mh_reply_buf(req, &body);
 }

@@ -37,6 +37,7 @@
 #endif
 
 #define EXIT_CONFIG 2  /* bad options or configuration */
+#define MAX_WAITING 4096 /* requests for a worker, or jobs for the writer */
 #define STOP_SECONDS 5 /* from SIGTERM to the end, at most */
 
 static const struct mh_control_command *const commands[] = {
@@ -204,6 +205,7 @@ static int start_server(struct node *node, struct mh_error *err)
 		return -1;
 	node->server->router = mh_router_new(node->server);
 	mh_client_routes(node->server->router);
+	mh_router_set_bound(node->server->router, MAX_WAITING);
 	if (mh_transports_start(node->server, &node->transports, err) < 0)
 		return -1;
 	return mh_control_new(node->server, node->settings->control.socket,

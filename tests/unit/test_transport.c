@@ -501,26 +501,6 @@ static void test_many_wait_when_the_node_stops(void **state MH_UNUSED)
 }
 
 /* More than are woken at once: their wake-ups are gathered. */
-static void test_many_leave_one_by_one(void **state MH_UNUSED)
-{
-	int fds[400];
-
-	for (size_t i = 0; i < MH_ARRAY_LEN(fds); i++) {
-		fds[i] = dial();
-		say(fds[i], GET("/wait"));
-	}
-	for (size_t i = 0; i < MH_ARRAY_LEN(fds); i++)
-		sem_wait(&fixture->waiting);
-	for (size_t i = 0; i < MH_ARRAY_LEN(fds); i++) {
-		MH_STRBUF(buf);
-
-		shutdown(fds[i], SHUT_WR);
-		sem_wait(&fixture->gone);
-		hear_until(fds[i], &buf, OK);
-		close(fds[i]);
-	}
-}
-
 /* --- deadlines ---------------------------------------------------------- */
 
 static void test_slow_clients(void **state MH_UNUSED)
@@ -662,7 +642,6 @@ int main(void)
 						tear_down),
 		TEST(test_a_client_that_leaves),
 		TEST(test_many_wait_when_the_node_stops),
-		TEST(test_many_leave_one_by_one),
 		cmocka_unit_test_setup_teardown(test_slow_clients,
 						set_up_impatient, tear_down),
 		TEST(test_the_live_path_goes_elsewhere_unread),

@@ -4,6 +4,7 @@
  * the whole. rooms.state_group is the same state as a group.
  */
 #include "store/state_impl.h"
+#include "store/sweep.h"
 
 /* --- changing --------------------------------------------------------------- */
 
@@ -42,6 +43,7 @@ static int set_group(struct mh_tx *tx, mh_nid room, int64_t group,
 
 	mh_sql_int(st, 1, room);
 	mh_sql_int(st, 2, group);
+	mh_sweep_mark(tx->store, group);
 	return mh_sql_exec(st, err);
 }
 

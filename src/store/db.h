@@ -87,6 +87,7 @@ struct mh_store {
 	void *on_commit_context;
 
 	/* shared */
+	struct mh_sweep *sweep; /* the writer's */
 	struct mh_names *names;
 	struct mh_event_cache *events;
 	struct mh_cache *rules;	      /* of rooms, by nid */
@@ -123,6 +124,8 @@ void mh_writer_release(struct mh_store *store);
  */
 int mh_migrate(struct mh_db *db, const struct mh_store_options *options,
 	       struct mh_error *err);
+/* Fails unless the file is of the schema that this program knows. */
+int mh_identify(struct mh_db *db, const char *path, struct mh_error *err);
 /* The cheap look for visible damage, afterwards. */
 int mh_check(struct mh_db *db, const struct mh_store_options *options,
 	     struct mh_error *err);

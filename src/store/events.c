@@ -10,6 +10,7 @@
 #include "store/events_impl.h"
 
 #include "store/event_cache.h"
+#include "store/sweep.h"
 
 /* --- reading rows --------------------------------------------------------- */
 
@@ -291,6 +292,8 @@ int mh_events_insert(struct mh_tx *tx, struct mh_event_row *row,
 	    insert_row(tx, row, err) < 0)
 		return -1;
 	mh_event_changed(tx, row);
+	mh_sweep_mark(tx->store, row->state_before);
+	mh_sweep_mark(tx->store, row->state_after);
 	if (row->state_key && insert_auth_edges(tx, row, err) < 0)
 		return -1;
 	if (!(row->flags & MH_EVENT_OUTLIER) &&

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 
 #define APPLICATION_ID 0x4d486c6c /* "MHll" */
-#define MH_XSTR(x) MH_XSTR_(x)
-#define MH_XSTR_(x) #x
+#define TEXT_OF(x) TEXT_OF_(x)
+#define TEXT_OF_(x) #x
 
 static int newest(void)
 {
@@ -60,6 +60,20 @@ static int identify(struct mh_db *db, const char *path, int64_t *ret_version,
 			     " this program knows %d); upgrade the program",
 			path, (long long)version, newest());
 	*ret_version = version;
+	return 0;
+}
+
+int mh_identify(struct mh_db *db, const char *path, struct mh_error *err)
+{
+	int64_t version;
+
+	if (identify(db, path, &version, err) < 0)
+		return -1;
+	if (version != newest())
+		return mh_fail_internal(
+			err, "'%s' has schema %lld; start the daemon once to"
+			     " bring it to %d",
+			path, (long long)version, newest());
 	return 0;
 }
 
@@ -237,7 +251,7 @@ static int record_identity(struct mh_db *db,
 	if (mh_sql_exec(st, err) < 0)
 		return -1;
 	return mh_db_script(
-		db, "PRAGMA application_id = " MH_XSTR(APPLICATION_ID), err);
+		db, "PRAGMA application_id = " TEXT_OF(APPLICATION_ID), err);
 }
 
 static int apply_steps(struct mh_db *db, int64_t version, struct mh_error *err)

@@ -15,6 +15,7 @@
  * the sweep may take it: see sweep.c.
  */
 #include "store/state_impl.h"
+#include "store/sweep.h"
 
 #include <stdlib.h>
 
@@ -204,6 +205,7 @@ static int insert_group(struct mh_tx *tx, int64_t group, mh_nid room,
 	mh_sql_int(st, 2, room);
 	mh_sql_int(st, 3, meta->base);
 	mh_sql_int(st, 4, meta->depth);
+	mh_sweep_mark(tx->store, meta->base);
 	return mh_sql_exec(st, err);
 }
 

@@ -148,7 +148,9 @@ int64_t mh_tx_next_backfill_pos(struct mh_tx *tx);
  */
 void mh_db_fail_after(struct mh_db *db, int64_t n);
 bool mh_db_failing(const struct mh_db *db);
-/* The writer's connection, for these two alone. */
+/* Has the background sweep begin now; it takes several steps. */
+void mh_store_sweep(struct mh_store *store);
+/* The writer's connection, for the first two alone. */
 struct mh_db *mh_store_writer(struct mh_store *store);
 
 /* --- care --------------------------------------------------------------- */

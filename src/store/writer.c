@@ -32,6 +32,7 @@
 #include "store/caches.h"
 
 #include "base/log.h"
+#include "store/sweep.h"
 
 #include <stdlib.h>
 
@@ -383,11 +384,13 @@ void mh_writer_init(struct mh_store *store)
 	store->queue = mh_executor_batch_queue(store->executor, "writer",
 					       MH_BATCH_MAX, run_batch, store);
 	mh_timer_init(&store->idle, store->queue, idle);
+	mh_sweep_init(store);
 }
 
 void mh_writer_release(struct mh_store *store)
 {
 	if (store->queue)
 		mh_timer_cancel(store->executor, &store->idle);
+	mh_sweep_release(store);
 	free(store->tx.hooks);
 }

@@ -13,6 +13,8 @@
 #include "store/txn.h"
 #include "tests/unit/store_fixture.h"
 
+#include <sqlite3.h>
+
 /* --- a room ---------------------------------------------------------------- */
 
 struct room {
@@ -1096,6 +1098,175 @@ static void test_each_statement_of_a_send_fails_cleanly(void **state MH_UNUSED)
 	room_close(&room);
 }
 
+/* --- care ---------------------------------------------------------------------- */
+
+static void first_finding(void *context, const char *finding)
+{
+	char *text = context;
+
+	if (!*text)
+		snprintf(text, 512, "%s", finding);
+}
+
+static void expect_findings(struct room *room, const char *what)
+{
+	char text[512] = "";
+	MH_ERROR(err);
+	int64_t n = mh_store_verify(room->f.path, first_finding, text, &err);
+
+	if (n < 0)
+		fail_msg("%s", err.message);
+	if (!strstr(text, what) || (n == 0) != (*what == '\0'))
+		fail_msg("found '%s' instead of '%s'", text, what);
+}
+
+/* A room with something in most tables. */
+static void furnish(struct room *room)
+{
+	char id[64];
+
+	member(room, "@bob:b.example", "invite");
+	member(room, "@bob:b.example", "join");
+	SEND(room, .type = "m.room.message", .content = "{\"body\":\"x\"}");
+	memcpy(id, room->last_id, sizeof(id));
+	assert_int_equal(fixture_write(&room->f, txn_job, room), 0);
+	relate(room, NULL, id, "m.thread", NULL);
+	relate(room, NULL, id, "m.thread", NULL);
+	redact(room, room->last);
+	SEND(room, .type = "m.room.topic", .state_key = "",
+	     .content = "{\"topic\":\"x\"}");
+}
+
+static void tamper(struct room *room, const char *sql, const char *what)
+{
+	sqlite3 *handle = NULL;
+
+	fixture_shut(&room->f);
+	assert_int_equal(sqlite3_open(room->f.path, &handle), SQLITE_OK);
+	if (sqlite3_exec(handle, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s", sqlite3_errmsg(handle));
+	sqlite3_close(handle);
+	expect_findings(room, what);
+}
+
+static void test_verify_finds_damage(void **state MH_UNUSED)
+{
+	static const struct {
+		const char *sql, *what;
+	} cases[] = {
+		{ "UPDATE events SET json = replace(json, '\"topic\":\"x\"',"
+		  " '\"topic\":\"y\"')",
+		  "does not have its content hash" },
+		{ "UPDATE events SET event_id = event_id || 'x' WHERE nid = 3",
+		  "is not the one its ID names" },
+		{ "UPDATE events SET json = '{' WHERE nid = 3", "event 3" },
+		{ "UPDATE events SET type = sender WHERE nid = 3",
+		  "under another type" },
+		{ "UPDATE events SET state_after = 1 WHERE nid = 3",
+		  "is not in the state after it" },
+		{ "DELETE FROM state_groups WHERE id = 2", "is missing" },
+		{ "DELETE FROM current_state WHERE event = 2",
+		  "member event that is not current" },
+		{ "UPDATE current_state SET event = 3 WHERE event = 1",
+		  "the current state of room" },
+		{ "UPDATE rooms SET joined = 9", "counts 9 joined members" },
+		{ "UPDATE threads SET replies = 9", "not 9" },
+		{ "UPDATE sequence SET last = 1", "the sequence is at 1" },
+		{ "DELETE FROM events WHERE nid = 5", "missing" },
+		{ "INSERT INTO state_groups VALUES (99, 1, 0, 0)",
+		  "state group 99 is unreachable" },
+	};
+
+	for (size_t i = 0; i < MH_ARRAY_LEN(cases); i++) {
+		struct room room;
+
+		room_open(&room);
+		furnish(&room);
+		expect_findings(&room, "");
+		tamper(&room, cases[i].sql, cases[i].what);
+		room_close(&room);
+	}
+}
+
+struct groups {
+	struct room *room;
+	int64_t base, last;
+};
+
+/* Ten groups on one another, of which nobody has the last. */
+static int waste_groups(struct mh_tx *tx, void *context, struct mh_error *err)
+{
+	struct groups *groups = context;
+	int64_t group = groups->base;
+
+	for (mh_nid i = 1; i <= 10; i++) {
+		struct mh_state_item item = { i, i, 1 };
+
+		group = mh_state_group_add(tx, groups->room->nid, group, &item,
+					   1, err);
+		if (group < 0)
+			return -1;
+	}
+	groups->last = group;
+	return 0;
+}
+
+static void test_the_sweep_takes_what_nobody_needs(void **state MH_UNUSED)
+{
+	struct room room;
+	struct groups groups = { .room = &room };
+	int64_t early, late;
+
+	room_open(&room);
+	furnish(&room);
+	early = groups.base = room.state;
+	assert_int_equal(fixture_write(&room.f, waste_groups, &groups), 0);
+	for (int i = 0; i < 40; i++)
+		SEND(&room, .type = "m.room.topic", .state_key = "");
+	late = room.state;
+	expect_findings(&room, "is unreachable");
+	mh_store_sweep(room.f.store);
+	/* Others write between its steps. */
+	for (int i = 0; i < 10; i++) {
+		mh_executor_advance(room.f.executor, 20);
+		SEND(&room, .type = "m.room.topic", .state_key = "");
+	}
+	mh_executor_advance(room.f.executor, 1000);
+	expect_findings(&room, "");
+	/* Transactions are young yet: the message's was kept. */
+	fixture_reopen(&room.f);
+	expect_state(&room, early, "m.room.member", "@bob:b.example", 4);
+	expect_state(&room, late, "m.room.member", "@bob:b.example", 4);
+	room_close(&room);
+}
+
+static void test_the_sweep_takes_old_transactions(void **state MH_UNUSED)
+{
+	struct room room;
+	struct mh_db *db;
+	MH_STRBUF(text);
+	MH_ERROR(err);
+
+	room_open(&room);
+	SEND(&room, .type = "m.room.message", .ts = 1700000000000);
+	assert_int_equal(fixture_write(&room.f, txn_job, &room), 0);
+	db = room.f.db;
+	mh_store_sweep(room.f.store);
+	mh_executor_advance(room.f.executor, 1000);
+	/* The reply is of 1970, the event of now. */
+	assert_int_equal(mh_txn_event(db, 5, 6, MH_STR("send !r\nt1"), &err),
+			 room.last);
+	assert_int_equal(mh_txn_reply(db, 5, 6, MH_STR("todevice\nt1"), &text,
+				      &err),
+			 0);
+	mh_executor_advance(room.f.executor, MH_TXN_KEEP_MS);
+	mh_store_sweep(room.f.store);
+	mh_executor_advance(room.f.executor, 1000);
+	assert_int_equal(mh_txn_event(db, 5, 6, MH_STR("send !r\nt1"), &err),
+			 0);
+	room_close(&room);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1118,6 +1289,9 @@ int main(void)
 		cmocka_unit_test(test_transactions_are_of_a_device_and_a_path),
 		cmocka_unit_test(test_an_alias_belongs_to_one_room),
 		cmocka_unit_test(test_each_statement_of_a_send_fails_cleanly),
+		cmocka_unit_test(test_verify_finds_damage),
+		cmocka_unit_test(test_the_sweep_takes_what_nobody_needs),
+		cmocka_unit_test(test_the_sweep_takes_old_transactions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,11 +169,12 @@ CREATE TABLE event_transactions (
 	UNIQUE (user, device, txn_id, scope)
 );
 CREATE TABLE reply_transactions (
+	id INTEGER PRIMARY KEY,
 	user INTEGER NOT NULL,
 	device INTEGER NOT NULL,
 	txn_id TEXT NOT NULL,
 	scope INTEGER NOT NULL,
 	ts INTEGER NOT NULL,
 	reply TEXT NOT NULL,
-	PRIMARY KEY (user, device, txn_id, scope)
-) WITHOUT ROWID;
+	UNIQUE (user, device, txn_id, scope)
+);

@@ -182,29 +182,42 @@ static int intern_names(struct mh_tx *tx, struct mh_event_row *row,
 	return row->state_key < 0 ? -1 : 0;
 }
 
-/* An outlier keeps its nid when it takes its place in the timeline. */
+/* The nid of the same event as an outlier; 0 when it is new. */
+static mh_nid find_outlier(struct mh_tx *tx, const struct mh_event_row *row,
+			   struct mh_error *err)
+{
+	unsigned flags = 0;
+	mh_nid known = find(tx->db, row->event->event_id, &flags, err);
+
+	if (known > 0 && (!(flags & MH_EVENT_OUTLIER) ||
+			  row->flags & MH_EVENT_OUTLIER))
+		return mh_fail_internal(err, "event %.*s is stored already",
+					MH_STR_ARG(row->event->event_id));
+	return known;
+}
+
+/*
+ * An outlier keeps its nid when it takes its place in the timeline. For a
+ * message that is found out by inserting it, which saves a look-up.
+ */
 int mh_events_reserve(struct mh_tx *tx, struct mh_event_row *row,
 		      struct mh_error *err)
 {
-	unsigned flags = 0;
-	mh_nid known;
+	mh_nid known = 0;
 
 	if (row->nid)
 		return 0;
 	if (intern_names(tx, row, err) < 0)
 		return -1;
-	known = find(tx->db, row->event->event_id, &flags, err);
+	if (row->state_key)
+		known = find_outlier(tx, row, err);
 	if (known < 0)
 		return -1;
-	if (known && (!(flags & MH_EVENT_OUTLIER) ||
-		      row->flags & MH_EVENT_OUTLIER))
-		return mh_fail_internal(err, "event %.*s is stored already",
-					MH_STR_ARG(row->event->event_id));
 	row->nid = known ? known : mh_event_next_nid(tx->store);
 	return 0;
 }
 
-/* The conflict is an outlier's row: mh_events_reserve() has seen to it. */
+/* No change is counted when an event of this ID is there already. */
 static int insert_row(struct mh_tx *tx, const struct mh_event_row *row,
 		      struct mh_error *err)
 {
@@ -214,9 +227,8 @@ static int insert_row(struct mh_tx *tx, const struct mh_event_row *row,
 	       "INSERT INTO events (nid, event_id, room, type, state_key,"
 	       " sender, pos, depth, ts, state_before, state_after, flags,"
 	       " redacted_by, json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-	       " ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (nid) DO UPDATE SET"
-	       " pos = ?7, state_before = ?10, state_after = ?11, flags = ?12,"
-	       " redacted_by = ?13, json = ?14");
+	       " ?9, ?10, ?11, ?12, ?13, ?14)"
+	       " ON CONFLICT (event_id) DO NOTHING");
 	mh_sql_int(st, 1, row->nid);
 	mh_sql_text(st, 2, event->event_id);
 	mh_sql_int(st, 3, row->room);
@@ -234,6 +246,42 @@ static int insert_row(struct mh_tx *tx, const struct mh_event_row *row,
 	mh_sql_int(st, 13, row->redacted_by);
 	mh_sql_text(st, 14, event->json);
 	return mh_sql_exec(st, err);
+}
+
+static int update_outlier(struct mh_tx *tx, const struct mh_event_row *row,
+			  struct mh_error *err)
+{
+	MH_SQL(st, tx->db,
+	       "UPDATE events SET pos = ?2, state_before = ?3, state_after = ?4,"
+	       " flags = ?5, redacted_by = ?6, json = ?7 WHERE nid = ?1");
+
+	mh_sql_int(st, 1, row->nid);
+	if (row->pos)
+		mh_sql_int(st, 2, row->pos);
+	mh_sql_int(st, 3, row->state_before);
+	mh_sql_int(st, 4, row->state_after);
+	mh_sql_int(st, 5, row->flags);
+	mh_sql_int(st, 6, row->redacted_by);
+	mh_sql_text(st, 7, row->event->json);
+	return mh_sql_exec(st, err);
+}
+
+static int insert_or_update(struct mh_tx *tx, struct mh_event_row *row,
+			    struct mh_error *err)
+{
+	mh_nid known;
+
+	if (insert_row(tx, row, err) < 0)
+		return -1;
+	if (mh_sql_changes(tx->db))
+		return 0;
+	known = find_outlier(tx, row, err);
+	if (known < 0)
+		return -1;
+	/* What conflicts is there; and who named the nid has looked first. */
+	MH_ASSERT(known && (!row->state_key || known == row->nid));
+	row->nid = known;
+	return update_outlier(tx, row, err);
 }
 
 static int insert_auth_edge(struct mh_tx *tx, mh_nid event, mh_nid auth,
@@ -289,7 +337,7 @@ int mh_events_insert(struct mh_tx *tx, struct mh_event_row *row,
 		     struct mh_error *err)
 {
 	if (mh_events_reserve(tx, row, err) < 0 ||
-	    insert_row(tx, row, err) < 0)
+	    insert_or_update(tx, row, err) < 0)
 		return -1;
 	mh_event_changed(tx, row);
 	mh_sweep_mark(tx->store, row->state_before);

@@ -51,7 +51,8 @@ int mh_events_reserve(struct mh_tx *tx, struct mh_event_row *row,
  * create event, which auth_events leaves out, has none either: it is
  * mh_room.create_event). prev_events that are not in the timeline become
  * backward extremities. An event that was stored as an outlier takes its place
- * in the timeline; any other that is stored already is a failure.
+ * in the timeline, with the nid it had: a message's may change here. Any other
+ * event that is stored already is a failure.
  */
 int mh_events_insert(struct mh_tx *tx, struct mh_event_row *row,
 		     struct mh_error *err);

@@ -41,24 +41,53 @@ static int remove_leaf(struct mh_tx *tx, mh_nid room, mh_nid event,
 	return mh_sql_exec(st, err);
 }
 
+/* The usual case, one leaf that follows another, is one statement. */
+static int replace_leaf(struct mh_tx *tx, mh_nid room, mh_nid old, mh_nid new,
+			bool *ret_replaced, struct mh_error *err)
+{
+	MH_SQL(st, tx->db,
+	       "UPDATE extremities SET event = ?3"
+	       " WHERE room = ?1 AND event = ?2");
+
+	mh_sql_int(st, 1, room);
+	mh_sql_int(st, 2, old);
+	mh_sql_int(st, 3, new);
+	if (mh_sql_exec(st, err) < 0)
+		return -1;
+	*ret_replaced = mh_sql_changes(tx->db) > 0;
+	return 0;
+}
+
+static int add_leaf(struct mh_tx *tx, mh_nid room, mh_nid event,
+		    struct mh_error *err)
+{
+	MH_SQL(st, tx->db,
+	       "INSERT INTO extremities (room, event) VALUES (?1, ?2)"
+	       " ON CONFLICT DO NOTHING");
+
+	mh_sql_int(st, 1, room);
+	mh_sql_int(st, 2, event);
+	return mh_sql_exec(st, err);
+}
+
 int mh_extremities_advance(struct mh_tx *tx, mh_nid room,
 			   const struct mh_event_row *row, struct mh_error *err)
 {
 	const struct mh_event *event = row->event;
+	bool replaced = false;
 
 	for (size_t i = 0; i < event->n_prev_events; i++) {
 		mh_nid prev = mh_events_find(tx->db, event->prev_events[i],
 					     err);
+		int rc = prev < 0 ? -1 : 0;
 
-		if (prev < 0 ||
-		    (prev && remove_leaf(tx, room, prev, err) < 0))
+		if (prev > 0 && replaced)
+			rc = remove_leaf(tx, room, prev, err);
+		else if (prev > 0)
+			rc = replace_leaf(tx, room, prev, row->nid, &replaced,
+					  err);
+		if (rc < 0)
 			return -1;
 	}
-
-	MH_SQL(st, tx->db,
-	       "INSERT INTO extremities (room, event) VALUES (?1, ?2)"
-	       " ON CONFLICT DO NOTHING");
-	mh_sql_int(st, 1, room);
-	mh_sql_int(st, 2, row->nid);
-	return mh_sql_exec(st, err);
+	return replaced ? 0 : add_leaf(tx, room, row->nid, err);
 }

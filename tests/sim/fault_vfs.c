@@ -98,7 +98,8 @@ static void put(struct bytes *bytes, sqlite3_int64 offset, const void *data,
 {
 	if (offset + len > bytes->len)
 		set_length(bytes, offset + len);
-	memcpy(bytes->data + offset, data, (size_t)len);
+	if (len)
+		memcpy(bytes->data + offset, data, (size_t)len);
 }
 
 static void apply(struct bytes *bytes, const struct change *change)

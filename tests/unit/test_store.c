@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "store/names.h"
+#include "store/schema.h"
 #include "tests/unit/store_fixture.h"
 
 #include <sqlite3.h>
@@ -330,6 +331,135 @@ static void test_a_name_of_a_failed_job_is_made_anew(void **state MH_UNUSED)
 	fixture_close(&f);
 }
 
+/* --- an upgrade ------------------------------------------------------------- */
+
+static void test_an_upgrade_keeps_a_copy(void **state MH_UNUSED)
+{
+	struct fixture f;
+	char copy[80];
+
+	/* A database that has made the first step only. */
+	fixture_folder(&f);
+	run_sql(f.path, mh_schema_steps[0].sql);
+	run_sql(f.path, "INSERT INTO meta VALUES ('server_name', 'a.example');"
+			"PRAGMA application_id = 0x4d486c6c;"
+			"PRAGMA user_version = 1");
+	expect_refusal(&f, "b.example", "belongs to the server 'a.example'");
+	snprintf(copy, sizeof(copy), "%s.v1", f.path);
+	assert_int_equal(access(copy, F_OK), -1);
+	fixture_reopen(&f);
+	assert_int_equal(fixture_write(&f, intern, (char *)"x"), 0);
+	fixture_shut(&f);
+
+	/* The copy is whole, and of the old schema. */
+	assert_int_equal(access(copy, F_OK), 0);
+	run_sql(copy, "CREATE TEMP TABLE t (x CHECK (x));"
+		      "INSERT INTO t SELECT user_version = 1"
+		      " FROM pragma_user_version;"
+		      "INSERT INTO t SELECT integrity_check = 'ok'"
+		      " FROM pragma_integrity_check;"
+		      "INSERT INTO t SELECT count(*) = 0 FROM names");
+	fixture_reopen(&f);
+	assert_true(find(&f, "x") > 0);
+	fixture_close(&f);
+}
+
+static void test_an_upgrade_that_fails_changes_nothing(void **state MH_UNUSED)
+{
+	struct fixture f;
+
+	fixture_folder(&f);
+	run_sql(f.path, mh_schema_steps[0].sql);
+	run_sql(f.path, "INSERT INTO meta VALUES ('server_name', 'a.example');"
+			"CREATE TABLE accounts (in_the_way);"
+			"PRAGMA application_id = 0x4d486c6c;"
+			"PRAGMA user_version = 1");
+	expect_refusal(&f, "a.example", "002_accounts.sql");
+	run_sql(f.path, "DROP TABLE accounts");
+	fixture_reopen(&f);
+	fixture_close(&f);
+}
+
+/* --- threads ------------------------------------------------------------------ */
+
+#define READS 300
+#define WRITES 200
+
+struct threaded {
+	struct mh_store *store;
+	struct reader {
+		struct mh_task task;
+		struct threaded *all;
+	} readers[4];
+	struct fixture_job jobs[WRITES];
+	char names[WRITES][16];
+};
+
+/* What is found is right, and stays. */
+static void read_names(struct mh_task *task)
+{
+	struct reader *reader = MH_CONTAINER_OF(task, struct reader, task);
+	struct threaded *all = reader->all;
+	struct mh_db *db = mh_store_reader(all->store);
+
+	for (size_t i = 0; i < READS; i++) {
+		const char *name = all->names[(i * 7) % WRITES];
+		int64_t before, now;
+		MH_STRBUF(back);
+		MH_ERROR(err);
+		MH_SNAPSHOT(snapshot, db);
+		mh_nid nid;
+
+		assert_int_equal(mh_db_position(snapshot, &before, &err), 0);
+		nid = mh_name_find(snapshot, mh_str(name), &err);
+		assert_true(nid >= 0);
+		assert_int_equal(mh_db_position(snapshot, &now, &err), 0);
+		assert_int_equal(before, now);
+		if (!nid)
+			continue;
+		assert_int_equal(mh_name_get(snapshot, nid, &back, &err), 0);
+		assert_string_equal(back.data, name);
+	}
+}
+
+static void test_readers_beside_the_writer(void **state MH_UNUSED)
+{
+	struct threaded *all = MH_NEW(struct threaded);
+	struct mh_executor *executor =
+		mh_executor_threads_new(mh_clock_real());
+	struct mh_store_options options = { .server_name = "a.example",
+					    .readers = 2 };
+	struct mh_queue *workers = mh_executor_queue(executor, "worker", 2);
+	struct fixture f;
+	MH_ERROR(err);
+
+	fixture_folder(&f);
+	options.path = f.path;
+	assert_int_equal(mh_store_open(&options, executor, &all->store, &err),
+			 0);
+	f.store = all->store;
+	for (size_t i = 0; i < MH_ARRAY_LEN(all->readers); i++) {
+		all->readers[i].all = all;
+		all->readers[i].task.run = read_names;
+	}
+	for (size_t i = 0; i < WRITES; i++)
+		snprintf(all->names[i], sizeof(all->names[i]), "name %zu", i);
+	for (size_t i = 0; i < WRITES; i++) {
+		fixture_submit(&f, &all->jobs[i], intern, all->names[i]);
+		if (i % 50 == 0)
+			mh_queue_submit(workers, &all->readers[i / 50].task);
+	}
+	mh_executor_stop(executor);
+	for (size_t i = 0; i < WRITES; i++)
+		assert_true(all->jobs[i].done && all->jobs[i].result == 0);
+	assert_int_equal(mh_store_position(all->store), WRITES);
+	mh_store_close(all->store);
+	mh_executor_free(executor);
+	f.store = NULL;
+	fixture_close(&f);
+	free(all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +476,9 @@ int main(void)
 		cmocka_unit_test(test_each_statement_fails_cleanly),
 		cmocka_unit_test(test_names_keep_their_number),
 		cmocka_unit_test(test_a_name_of_a_failed_job_is_made_anew),
+		cmocka_unit_test(test_an_upgrade_keeps_a_copy),
+		cmocka_unit_test(test_an_upgrade_that_fails_changes_nothing),
+		cmocka_unit_test(test_readers_beside_the_writer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

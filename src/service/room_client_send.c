@@ -186,6 +186,9 @@ static int send_state(struct send *s, struct mh_event_row *ret_row,
 	if (mh_str_is(asked->type, "m.room.redaction"))
 		return mh_fail(err, MH_M_FORBIDDEN,
 			       "a redaction is not a state event");
+	if (mh_str_is(asked->type, "m.room.create"))
+		return mh_fail(err, MH_M_FORBIDDEN,
+			       "a room is created only once");
 	if (mh_room_head_event(s->server, s->tx, s->head, asked->type,
 			       asked->state_key, &now, err) < 0)
 		return -1;

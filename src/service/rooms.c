@@ -177,6 +177,35 @@ int mh_room_send(struct mh_server *server, struct mh_tx *tx,
 	return persist_ours(server, tx, head, event, ret_row, err);
 }
 
+/*
+ * A create event with a room ID that is free. Where the ID is the event's hash,
+ * the same person may have made the same room in this very millisecond: then
+ * this one is of the next.
+ */
+static int build_create(struct mh_server *server, struct mh_tx *tx,
+			const struct mh_room_head *nothing,
+			struct mh_new_event *draft, struct mh_event **ret,
+			struct mh_error *err)
+{
+	const struct auth none = { 0 };
+	mh_nid room;
+	int rc = 1;
+
+	draft->origin_server_ts = mh_clock_wall(server->clock);
+	while (rc > 0) {
+		MH_CLEANUP(mh_event_unrefp) struct mh_event *event = NULL;
+
+		if (build(server, nothing, draft, &none, &event, err) < 0 ||
+		    check(event, &none, err) < 0)
+			return -1;
+		rc = mh_room_find(mh_tx_db(tx), event->room_id, &room, err);
+		draft->origin_server_ts++;
+		if (rc == 0)
+			*ret = MH_TAKE(event);
+	}
+	return rc;
+}
+
 int mh_room_begin(struct mh_server *server, struct mh_tx *tx,
 		  const struct mh_room_rules *rules, struct mh_str room_id,
 		  struct mh_str sender, struct mh_str content, mh_nid *ret_room,
@@ -190,12 +219,11 @@ int mh_room_begin(struct mh_server *server, struct mh_tx *tx,
 		.state_key = MH_STR(""),
 		.content = content,
 	};
-	struct auth auth = { 0 };
 	struct mh_room_head *head;
 
 	MH_ASSERT(mh_server_owns(server, sender));
-	if (build(server, &nothing, &draft, &auth, &event, err) < 0 ||
-	    check(event, &auth, err) < 0 ||
+	MH_ASSERT(rules->room_id_is_create || room_id.len);
+	if (build_create(server, tx, &nothing, &draft, &event, err) < 0 ||
 	    mh_rooms_create(tx, event->room_id, rules, ret_room, err) < 0)
 		return -1;
 	head = mh_room_head_new(server, tx, *ret_room, event->room_id, rules);

@@ -41,17 +41,32 @@ static inline json_t *state_of(struct world *w, const struct person *who,
 	return get(w, who, fmt(w, API "/rooms/%s/state/%s/%s", room, type, key));
 }
 
+/* A part of a path: event IDs of version 3 hold slashes. */
+static inline const char *part(struct world *w, const char *s)
+{
+	MH_STRBUF(out);
+
+	for (; *s; s++)
+		if (*s == '/' || *s == '%' || *s == '#' || *s == '?')
+			mh_strbuf_addf(&out, "%%%02X", (unsigned char)*s);
+		else
+			mh_strbuf_addch(&out, *s);
+	return keep(w, out.data);
+}
+
 static inline json_t *event_by_id(struct world *w, const struct person *who,
 				  const char *room, const char *id)
 {
-	return get(w, who, fmt(w, API "/rooms/%s/event/%s", room, id));
+	return get(w, who, fmt(w, API "/rooms/%s/event/%s", room,
+			 part(w, id)));
 }
 
 static inline void cannot_see(struct world *w, const struct person *who,
 			      const char *room, const char *id)
 {
-	refuse(w, who, "GET", fmt(w, API "/rooms/%s/event/%s", room, id), NULL,
-	       404, "M_NOT_FOUND");
+	refuse(w, who, "GET",
+	       fmt(w, API "/rooms/%s/event/%s", room, part(w, id)), NULL, 404,
+	       "M_NOT_FOUND");
 }
 
 static inline void refuse_state(struct world *w, const struct person *who,

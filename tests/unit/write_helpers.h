@@ -37,6 +37,7 @@ static inline void make_event_on(struct world *w, const char *room,
 				 const char *state_key, const char *content,
 				 const char *redacts, struct made_event *ret)
 {
+	static int made;
 	struct mh_server *server = w->node.server;
 	struct mh_state_key keys[MH_AUTH_TYPES_MAX];
 	struct mh_str auth[MH_AUTH_TYPES_MAX], prev[MH_EVENT_MAX_PREV];
@@ -62,6 +63,8 @@ static inline void make_event_on(struct world *w, const char *room,
 	assert_int_equal(mh_room_find(db, mh_str(room), &ret->room, &err), 1);
 	assert_int_equal(mh_rooms_get(db, ret->room, &info, &err), 1);
 	draft.rules = info.rules;
+	if (info.rules->event_id_format == MH_EVENT_ID_DOMAIN)
+		draft.event_id = mh_str(fmt(w, "$made%d:a.example", ++made));
 	assert_int_equal(mh_canonical_json(mh_str(content), info.rules->json,
 					   &canonical, &err),
 			 0);

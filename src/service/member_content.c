@@ -38,15 +38,21 @@ int mh_member_add_profile(struct mh_server *server, struct mh_db *db,
 	return add_field(db, user, "avatar_url", content, err);
 }
 
-int mh_invite_allowed(struct mh_server *server MH_UNUSED, struct mh_db *db,
+int mh_invite_allowed(struct mh_server *server, struct mh_db *db,
 		      struct mh_str sender MH_UNUSED, struct mh_str target,
 		      struct mh_error *err)
 {
 	MH_CLEANUP(json_decrefp) json_t *config = NULL;
 	MH_STRBUF(text);
-	mh_nid user = mh_name_find(db, target, err);
+	mh_nid user;
 	int rc;
 
+	/* An invite needs the signature of the invitee's server. */
+	if (!mh_server_owns(server, target))
+		return mh_fail_status(err, 502, MH_M_CONNECTION_FAILED,
+				      "'%.*s' cannot be invited from here",
+				      MH_STR_ARG(target));
+	user = mh_name_find(db, target, err);
 	if (user <= 0)
 		return user < 0 ? -1 : 0;
 	rc = mh_account_data_get(db, user, 0,

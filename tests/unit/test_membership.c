@@ -72,6 +72,9 @@ static void test_invite(void **state)
 	refuse(w, &w->alice, "POST", to_room, "{\"user_id\":\"carol\"}", 400,
 	       "M_INVALID_PARAM");
 	refuse(w, &w->alice, "POST", to_room, "{}", 400, "M_MISSING_PARAM");
+	/* Their server would have to sign. */
+	refuse(w, &w->alice, "POST", to_room, "{\"user_id\":\"@x:b.example\"}",
+	       502, "M_CONNECTION_FAILED");
 	refuse(w, &w->alice, "POST", to_room,
 	       "{\"medium\":\"email\",\"address\":\"c@c.example\","
 	       "\"id_server\":\"id.example\",\"id_access_token\":\"t\"}",

@@ -277,19 +277,49 @@ static int run(struct work *w, struct mh_state_res *res, struct mh_error *err)
 	return 0;
 }
 
-static void take_result(struct work *w, struct mh_state_res *res)
+/*
+ * What was chosen is mostly one of the candidates; but versions 2 and 2.1 may
+ * also choose an event of the auth difference that no state holds.
+ */
+static int take_entry(struct work *w, const struct mh_state_entry *entry,
+		      struct mh_error *err)
+{
+	struct candidate *candidate;
+	struct mh_event_row row;
+	int rc;
+
+	HASH_FIND(hh, w->candidates, entry->event_id.data, entry->event_id.len,
+		  candidate);
+	if (candidate) {
+		w->out[w->n_out++] = candidate->item;
+		return 0;
+	}
+	rc = mh_events_get(w->db, entry->event_id, &row, err);
+	if (rc < 0)
+		return -1;
+	if (rc == 0)
+		return mh_fail_internal(err,
+					"resolution chose '%.*s', which is not "
+					"stored",
+					MH_STR_ARG(entry->event_id));
+	w->out[w->n_out++] = (struct mh_state_item){
+		.type = row.type, .state_key = row.state_key, .event = row.nid
+	};
+	mh_event_row_release(&row);
+	return 0;
+}
+
+static int take_result(struct work *w, struct mh_state_res *res,
+		       struct mh_error *err)
 {
 	size_t n;
 	const struct mh_state_entry *entries = mh_state_res_result(res, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		struct candidate *candidate;
-
-		HASH_FIND(hh, w->candidates, entries[i].event_id.data,
-			  entries[i].event_id.len, candidate);
-		MH_ASSERT(candidate);
-		w->out[w->n_out++] = candidate->item;
-	}
+	w->out = mh_arena_alloc_array(w->arena, n + 1, sizeof(*w->out));
+	for (size_t i = 0; i < n; i++)
+		if (take_entry(w, &entries[i], err) < 0)
+			return -1;
+	return 0;
 }
 
 static int resolve(struct work *w, const struct mh_room_rules *rules,
@@ -297,13 +327,11 @@ static int resolve(struct work *w, const struct mh_room_rules *rules,
 {
 	MH_CLEANUP(mh_state_res_freep) struct mh_state_res *res = NULL;
 	struct sets sets;
-	size_t total = 0;
 
 	sets.n = mh_arena_alloc_array(w->arena, w->n_states, sizeof(*sets.n));
 	sets.entries = mh_arena_alloc_array(w->arena, w->n_states,
 					    sizeof(*sets.entries));
 	for (size_t i = 0; i < w->n_states; i++) {
-		total += w->states[i].n;
 		sets.entries[i] =
 			mh_arena_alloc_array(w->arena, w->states[i].n + 1,
 					     sizeof(**sets.entries));
@@ -315,8 +343,8 @@ static int resolve(struct work *w, const struct mh_room_rules *rules,
 		mh_state_res_add_set(res, sets.entries[i], sets.n[i]);
 	if (run(w, res, err) < 0)
 		return -1;
-	w->out = mh_arena_alloc_array(w->arena, total + 1, sizeof(*w->out));
-	take_result(w, res);
+	if (take_result(w, res, err) < 0)
+		return -1;
 	mh_state_items_sort(w->out, w->n_out);
 	return 0;
 }

@@ -4,27 +4,36 @@
 #include "base/base64.h"
 
 #include <openssl/evp.h>
-#include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 
 /* --- SHA-256 -------------------------------------------------------------- */
 
-static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
-static EVP_MD *sha256;
+static EVP_MD *_Atomic fetched;
 
-/* Fetching the algorithm costs more than hashing an event. */
-static void fetch_sha256(void)
+/*
+ * Fetching the algorithm costs more than hashing an event, so it is done once;
+ * of threads that come first together all but one give theirs back.
+ */
+static const EVP_MD *sha256(void)
 {
-	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	MH_ASSERT(sha256);
+	EVP_MD *md = fetched, *none = NULL;
+
+	if (md)
+		return md;
+	md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	MH_ASSERT(md);
+	if (atomic_compare_exchange_strong(&fetched, &none, md))
+		return md;
+	EVP_MD_free(md);
+	return none;
 }
 
 void mh_sha256(struct mh_str data, unsigned char out[MH_SHA256])
 {
 	unsigned len = 0;
 
-	pthread_once(&fetch_once, fetch_sha256);
-	MH_ASSERT(EVP_Digest(data.data, data.len, out, &len, sha256, NULL));
+	MH_ASSERT(EVP_Digest(data.data, data.len, out, &len, sha256(), NULL));
 	MH_ASSERT(len == MH_SHA256);
 }
 

@@ -490,28 +490,3 @@ int mh_sessions_end_user(struct mh_server *server, struct mh_tx *tx,
 	free(list.devices);
 	return rc < 0 ? -1 : 0;
 }
-
-/* --- other tokens ------------------------------------------------------------------ */
-
-void mh_sessions_sign(struct mh_server *server, const char *use,
-		      struct mh_str subject, int64_t lifetime_ms,
-		      struct mh_strbuf *out)
-{
-	struct mh_token_claims claims = { .subject = subject };
-
-	mh_token_sign(server->sessions->keys, use, &claims, lifetime_ms, out);
-}
-
-int mh_sessions_verify(struct mh_server *server, const char *use,
-		       struct mh_str token, struct mh_strbuf *ret_subject)
-{
-	struct mh_token_claims claims;
-	MH_STRBUF(storage);
-
-	if (!mh_token_verify(server->sessions->keys, use, token, &storage,
-			     &claims) ||
-	    claims.expired)
-		return 0;
-	mh_strbuf_addstr(ret_subject, claims.subject);
-	return 1;
-}

@@ -77,14 +77,3 @@ int mh_sessions_end_device(struct mh_server *server, struct mh_tx *tx,
 /* The same for all devices of the user but `except` (0: none). */
 int mh_sessions_end_user(struct mh_server *server, struct mh_tx *tx,
 			 mh_nid user, mh_nid except, struct mh_error *err);
-
-/*
- * Other short-lived tokens under the same keys (m.login.token): `use` is a short
- * word that keeps kinds apart, `subject` is what the token is about.
- */
-void mh_sessions_sign(struct mh_server *server, const char *use,
-		      struct mh_str subject, int64_t lifetime_ms,
-		      struct mh_strbuf *out);
-/* 1 and the subject appended, 0 when it is not good (any more). */
-int mh_sessions_verify(struct mh_server *server, const char *use,
-		       struct mh_str token, struct mh_strbuf *ret_subject);

@@ -75,3 +75,29 @@ int client_upload_cross_signing_signatures(struct mh_request *req,
 		return -1;
 	return mh_request_write(req, upload_signatures, body);
 }
+
+static int change_token(struct mh_request *req, const char *name,
+			struct mh_sync_token *ret, struct mh_error *err)
+{
+	struct mh_str text;
+
+	if (!mh_request_query(req, name, &text))
+		return mh_fail(err, MH_M_MISSING_PARAM, "'%s' is missing",
+			       name);
+	return mh_sync_token_parse(req->server, text, ret, err);
+}
+
+int client_get_keys_changes(struct mh_request *req, struct mh_error *err)
+{
+	struct mh_sync_token from, to;
+	MH_STRBUF(reply);
+
+	if (change_token(req, "from", &from, err) < 0 ||
+	    change_token(req, "to", &to, err) < 0)
+		return -1;
+	MH_SNAPSHOT(db, mh_request_db(req));
+	if (mh_keys_sync_lists(db, &req->who, from.pos, to.pos, &reply, err) <
+	    0)
+		return -1;
+	return mh_reply_buf(req, &reply);
+}

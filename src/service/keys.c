@@ -5,6 +5,9 @@
 #include "base/arena.h"
 #include "service/notifier.h"
 
+#include <stdlib.h>
+#include <uthash.h>
+
 /* --- what changed, and for whom ------------------------------------------ */
 
 struct changed {
@@ -250,30 +253,45 @@ int mh_keys_sync_fallback(struct mh_db *db, const struct mh_requester *who,
 	return 0;
 }
 
+/*
+ * Whose keys a client should ask for again, and whom it need not follow any
+ * more. Walks what changed and not who is there: users whose keys changed, and
+ * memberships that changed in the requester's rooms. Only a room that the
+ * requester came to or left is walked as a whole.
+ */
 struct lists {
 	struct mh_db *db;
-	const struct mh_requester *who;
-	struct mh_arena arena;
-	int64_t from, to;
+	mh_nid user; /* the requester */
 	struct mh_strbuf *changed;
 	struct mh_strbuf left;
-	mh_nid *seen; /* users named in either list */
-	size_t n_seen, cap_seen;
+	struct seen *seen; /* users named in either list */
 	struct mh_error *err;
+	bool failed;
+};
+
+struct seen {
+	mh_nid user;
+	UT_hash_handle hh;
 };
 
 static bool was_seen(struct lists *lists, mh_nid user)
 {
-	for (size_t i = 0; i < lists->n_seen; i++)
-		if (lists->seen[i] == user)
-			return true;
-	if (lists->n_seen == lists->cap_seen) {
-		lists->cap_seen = lists->cap_seen * 2 + 16;
-		lists->seen = mh_realloc_array(lists->seen, lists->cap_seen,
-					       sizeof(*lists->seen));
-	}
-	lists->seen[lists->n_seen++] = user;
+	struct seen *seen;
+
+	HASH_FIND(hh, lists->seen, &user, sizeof(user), seen);
+	if (seen)
+		return true;
+	seen = MH_NEW(struct seen);
+	seen->user = user;
+	HASH_ADD(hh, lists->seen, user, sizeof(user), seen);
 	return false;
+}
+
+/* Each of these returns 1, or 0 with `failed` set, as mh_member_* wants. */
+static int give_up(struct lists *lists)
+{
+	lists->failed = true;
+	return 0;
 }
 
 static int add_user(struct lists *lists, mh_nid user, struct mh_strbuf *out)
@@ -281,7 +299,7 @@ static int add_user(struct lists *lists, mh_nid user, struct mh_strbuf *out)
 	MH_STRBUF(name);
 
 	if (mh_name_get(lists->db, user, &name, lists->err) < 0)
-		return -1;
+		return give_up(lists);
 	mh_json_add_comma(out);
 	mh_json_add_str(out, mh_strbuf_str(&name));
 	return 1;
@@ -291,84 +309,90 @@ static int add_changed(void *context, mh_nid user,
 		       struct mh_error *err MH_UNUSED)
 {
 	struct lists *lists = context;
-	int shares = user == lists->who->user;
+	int shares = user == lists->user;
 
 	if (!shares)
-		shares = mh_member_share_room(lists->db, lists->who->user, user,
+		shares = mh_member_share_room(lists->db, lists->user, user,
 					      lists->err);
 	if (shares < 0)
 		return -1;
 	if (!shares || was_seen(lists, user))
 		return 1;
-	return add_user(lists, user, lists->changed);
+	return add_user(lists, user, lists->changed) ? 1 : -1;
 }
 
-/* Somebody's membership in one of our rooms changed since. */
-static int add_member(void *context, const struct mh_member *member)
+/*
+ * Who shares a room now may be new to us, and whoever does not is gone; saying
+ * so once too often costs the client a query and nothing else.
+ */
+static int add_other(void *context, const struct mh_member *member)
 {
 	struct lists *lists = context;
 	int shares;
 
-	if (member->pos <= lists->from || member->pos > lists->to ||
-	    member->user == lists->who->user || was_seen(lists, member->user))
+	if (member->user == lists->user || was_seen(lists, member->user))
 		return 1;
-	shares = mh_member_share_room(lists->db, lists->who->user, member->user,
+	shares = mh_member_share_room(lists->db, lists->user, member->user,
 				      lists->err);
 	if (shares < 0)
-		return -1;
-	/*
-	 * Who shares a room now may be new to us, and whoever does not is gone;
-	 * saying so once too often costs the client a query and nothing else.
-	 */
+		return give_up(lists);
 	return add_user(lists, member->user,
 			shares ? lists->changed : &lists->left);
 }
 
-/* Everybody of a room that we came to or left since. */
-static int add_everybody(void *context, const struct mh_member *member)
+static int add_membership(void *context, const struct mh_member *member)
 {
-	struct mh_member now = *member;
 	struct lists *lists = context;
+	struct mh_member mine;
+	int rc;
 
-	now.pos = lists->to;
-	return member->membership == MH_MEMBERSHIP_JOIN ?
-		       add_member(lists, &now) :
-		       1;
+	if (member->user == lists->user) {
+		rc = mh_member_list(lists->db, member->room,
+				    MH_MEMBERSHIP_JOIN, add_other, lists,
+				    lists->err);
+		return rc < 0 ? give_up(lists) : !lists->failed;
+	}
+	rc = mh_member_get(lists->db, member->room, lists->user, &mine,
+			   lists->err);
+	if (rc < 0)
+		return give_up(lists);
+	if (rc == 0 || mine.membership != MH_MEMBERSHIP_JOIN)
+		return 1;
+	return add_other(lists, member);
 }
 
-static int add_room(void *context, const struct mh_member *mine)
+static void forget_seen(struct lists *lists)
 {
-	struct lists *lists = context;
-	bool joined = mine->membership == MH_MEMBERSHIP_JOIN;
-	bool recent = mine->pos > lists->from && mine->pos <= lists->to;
+	struct seen *seen, *next;
 
-	if (!joined && !recent)
-		return 1;
-	if (mh_member_list(lists->db, mine->room, MH_MEMBERSHIP_NONE,
-			   recent ? add_everybody : add_member, lists,
-			   lists->err) < 0)
-		return -1;
-	return 1;
+	HASH_ITER (hh, lists->seen, seen, next) {
+		HASH_DEL(lists->seen, seen);
+		free(seen);
+	}
 }
 
 int mh_keys_sync_lists(struct mh_db *db, const struct mh_requester *who,
 		       int64_t from, int64_t to, struct mh_strbuf *out,
 		       struct mh_error *err)
 {
-	struct lists lists = { .db = db,	 .who = who,
-			       .from = from,	 .to = to,
-			       .changed = out,	 .left = MH_STRBUF_INIT,
+	struct lists lists = { .db = db,
+			       .user = who->user,
+			       .changed = out,
+			       .left = MH_STRBUF_INIT,
 			       .err = err };
+	bool any;
 	int rc;
 
 	mh_strbuf_addlit(out, "{\"changed\":[");
 	rc = mh_device_list_each(db, from, to, add_changed, &lists, err);
 	if (rc >= 0)
-		rc = mh_member_rooms(db, who->user, add_room, &lists, err);
+		rc = mh_member_changes(db, from, to, add_membership, &lists,
+				       err);
 	mh_strbuf_addlit(out, "],\"left\":[");
 	mh_strbuf_addstr(out, mh_strbuf_str(&lists.left));
 	mh_strbuf_addlit(out, "]}");
 	mh_strbuf_release(&lists.left);
-	mh_freep(&lists.seen);
-	return rc < 0 ? -1 : lists.n_seen > 0;
+	any = lists.seen != NULL;
+	forget_seen(&lists);
+	return rc < 0 || lists.failed ? -1 : any;
 }

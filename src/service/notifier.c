@@ -524,6 +524,8 @@ void mh_notify_room(struct mh_tx *tx, struct mh_server *server, mh_nid room)
 
 void mh_notify_user(struct mh_tx *tx, struct mh_server *server, mh_nid user)
 {
+	/* Not every change has a position of its own: a claimed key has none. */
+	mh_tx_next_pos(tx);
 	register_change(tx, server, 0, user, false, user_committed);
 }
 

@@ -31,7 +31,11 @@ void mh_notify_event(struct mh_tx *tx, struct mh_server *server,
 		     const struct mh_event_row *row);
 /* Something of the room other than an event changed at `pos` (a receipt). */
 void mh_notify_room(struct mh_tx *tx, struct mh_server *server, mh_nid room);
-/* Something of one user changed (account data, to-device, device lists). */
+/*
+ * Something of one user changed (account data, to-device, device lists, counts
+ * of keys). Draws a position, so that nothing remembered of the user under an
+ * older one passes for current.
+ */
 void mh_notify_user(struct mh_tx *tx, struct mh_server *server, mh_nid user);
 /*
  * The membership of one local user changed without a timeline event (an invite

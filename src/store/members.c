@@ -209,6 +209,18 @@ int mh_member_rooms(struct mh_db *db, mh_nid user,
 	return each_member(st, each, context, err);
 }
 
+int mh_member_changes(struct mh_db *db, int64_t from, int64_t to,
+		      int (*each)(void *context, const struct mh_member *member),
+		      void *context, struct mh_error *err)
+{
+	MH_SQL(st, db,
+	       "SELECT " COLUMNS " FROM members"
+	       " WHERE pos > ?1 AND pos <= ?2 ORDER BY pos");
+	mh_sql_int(st, 1, from);
+	mh_sql_int(st, 2, to);
+	return each_member(st, each, context, err);
+}
+
 int mh_member_list(struct mh_db *db, mh_nid room, enum mh_membership membership,
 		   int (*each)(void *context, const struct mh_member *member),
 		   void *context, struct mh_error *err)

@@ -87,6 +87,10 @@ int mh_member_rooms(struct mh_db *db, mh_nid user,
 int mh_member_list(struct mh_db *db, mh_nid room, enum mh_membership membership,
 		   int (*each)(void *context, const struct mh_member *member),
 		   void *context, struct mh_error *err);
+/* Memberships, of anybody anywhere, that began at positions (from, to]. */
+int mh_member_changes(struct mh_db *db, int64_t from, int64_t to,
+		      int (*each)(void *context, const struct mh_member *member),
+		      void *context, struct mh_error *err);
 struct mh_member_counts {
 	int64_t joined, invited, joined_local;
 };

@@ -133,6 +133,7 @@ CREATE TABLE members (
 	PRIMARY KEY (user, room)
 ) WITHOUT ROWID;
 CREATE INDEX members_by_room ON members (room, membership, pos);
+CREATE INDEX members_by_pos ON members (pos);
 
 -- rel_type and type are names; key is the annotation's.
 CREATE TABLE relations (

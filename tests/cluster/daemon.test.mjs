@@ -2,16 +2,15 @@
 // The daemon as a process: options, signals, its data folder, and mootctl.
 
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { Daemon, freePort, moothalld } from "./harness.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const moothalld = process.env.MOOTHALLD ?? resolve(here, "../../build/moothalld");
 const mootctl = process.env.MOOTCTL ?? resolve(here, "../../build/mootctl");
 
 const dir = mkdtempSync(join(tmpdir(), "moothall-daemon-"));
@@ -31,57 +30,14 @@ const ctlJson = (args, input) => {
     return JSON.parse(stdout);
 };
 
-async function freePort() {
-    const server = createServer();
-    await new Promise((done) => server.listen(0, "127.0.0.1", done));
-    const { port } = server.address();
-    await new Promise((done) => server.close(done));
-    return port;
-}
-
 function writeConfig(port, ...extra) {
     writeFileSync(config, ["[server]", "name = a.example", `data_dir = ${data}`, "[listen]",
         `client = 127.0.0.1:${port}`, "[auth]", "password_cost = minimal", ...extra, ""].join("\n"));
 }
 
-// A daemon whose log can be waited for: daemon.says(/ready/).
-class Daemon {
-    log = "";
-    #waiting = [];
-
-    constructor(...args) {
-        this.child = spawn(moothalld, ["-c", config, ...args], { stdio: ["ignore", "ignore", "pipe"] });
-        this.exited = new Promise((done) => this.child.once("exit", (code, signal) => done({ code, signal })));
-        this.child.stderr.setEncoding("utf8");
-        this.child.stderr.on("data", (text) => {
-            this.log += text;
-            this.#waiting = this.#waiting.filter((look) => !look());
-        });
-        this.exited.then(() => this.#waiting.forEach((look) => look(true)));
-    }
-
-    says(pattern, from = 0) {
-        return new Promise((done, fail) => {
-            const deadline = setTimeout(() => fail(new Error(`no ${pattern} in: ${this.log}`)), 20000);
-            const look = (ended) => {
-                if (pattern.test(this.log.slice(from)))
-                    done();
-                else if (ended)
-                    fail(new Error(`ended without ${pattern}: ${this.log}`));
-                else
-                    return false;
-                clearTimeout(deadline);
-                return true;
-            };
-            if (!look())
-                this.#waiting.push(look);
-        });
-    }
-}
-
 before(async () => {
     writeConfig(await freePort());
-    node = new Daemon();
+    node = new Daemon("-c", config);
     await node.says(/serves 'a\.example'/);
 });
 
@@ -211,7 +167,7 @@ test("SIGTERM ends it within 5 seconds, and what was made is there again", async
     assert.ok(process.hrtime.bigint() - began < 5_000_000_000n);
     assert.equal(existsSync(join(data, "control.sock")), false);
     assert.equal(ctl(["status"]).status, 3);
-    node = new Daemon();
+    node = new Daemon("-c", config);
     await node.says(/serves 'a\.example'/);
     assert.equal(ctlJson(["user", "show", "alice"]).admin, true);
 });
@@ -220,7 +176,7 @@ test("after kill -9 it starts on the same data, stale socket and all", async () 
     node.child.kill("SIGKILL");
     await node.exited;
     assert.equal(existsSync(join(data, "control.sock")), true);
-    node = new Daemon();
+    node = new Daemon("-c", config);
     await node.says(/serves 'a\.example'/);
     assert.equal(ctlJson(["status"]).server_name, "a.example");
 });

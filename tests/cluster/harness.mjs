@@ -11,7 +11,7 @@
 // program under test makes true, and gives up at a deadline.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync, readFileSync, existsSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -19,7 +19,7 @@ import { fileURLToPath } from "node:url";
 import { load } from "./openapi.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const program = process.env.MOOTHALLD ?? resolve(here, "../../build/moothalld");
+export const moothalld = process.env.MOOTHALLD ?? resolve(here, "../../build/moothalld");
 
 // Responses that did not fit the spec, over the whole test file.
 export const problems = [];
@@ -71,10 +71,42 @@ export async function judgedFetch(input, init = {}) {
     return response;
 }
 
-export class Node {
-    #child;
-    #exited;
+// A process whose log can be waited for: daemon.says(/ready/).
+export class Daemon {
     log = "";
+    #waiting = [];
+
+    constructor(...args) {
+        this.child = spawn(moothalld, args, { stdio: ["ignore", "ignore", "pipe"] });
+        this.exited = new Promise((done) => this.child.once("exit", (code, signal) => done({ code, signal })));
+        this.child.stderr.setEncoding("utf8");
+        this.child.stderr.on("data", (text) => {
+            this.log += text;
+            this.#waiting.forEach((look) => look());
+        });
+        this.exited.then(() => this.#waiting.forEach((look) => look()));
+    }
+
+    get ended() {
+        return this.child.exitCode !== null || this.child.signalCode !== null;
+    }
+
+    says(pattern, from = 0) {
+        return until(`${pattern} in the log`, () => {
+            if (pattern.test(this.log.slice(from)))
+                return true;
+            if (this.ended)
+                throw new Error(`ended without ${pattern}: ${this.log}`);
+            return false;
+        }, (look) => {
+            this.#waiting.push(look);
+            return () => { this.#waiting = this.#waiting.filter((other) => other !== look); };
+        });
+    }
+}
+
+export class Node {
+    #daemon;
 
     static async start(options = {}) {
         const node = new Node();
@@ -90,7 +122,6 @@ export class Node {
             "[registration]", "mode = open",
             "[limits]", `rate_limits = ${options.rateLimits ?? "off"}`,
             "[auth]", "password_cost = minimal",
-            "[log]", `level = ${process.env.MOOTHALL_LOG ?? "warn"}`,
             ...(options.extra ?? []), "",
         ].join("\n"));
         await node.restart();
@@ -98,41 +129,31 @@ export class Node {
     }
 
     get pid() {
-        return this.#child.pid;
+        return this.#daemon.child.pid;
+    }
+
+    get log() {
+        return this.#daemon.log;
     }
 
     async restart() {
-        const child = spawn(program, ["-c", this.config], { stdio: ["ignore", "ignore", "pipe"] });
-        this.#child = child;
-        this.#exited = new Promise((done) => child.once("exit", (code, signal) => done({ code, signal })));
-        let ended;
-        this.#exited.then((how) => { ended = how; });
-        child.stderr.setEncoding("utf8");
-        child.stderr.on("data", (text) => { this.log += text; });
-        for (let tries = 0; ; tries++) {
-            if (ended || tries > 600)
-                throw new Error(`moothalld did not start: ${JSON.stringify(ended)}\n${this.log}`);
-            const up = await fetch(`${this.url}/_matrix/client/versions`).then((r) => r.ok, () => false);
-            if (up)
-                return;
-            // The port refuses at once while nobody listens: yield a turn.
-            await new Promise((done) => setTimeout(done, 20));
-        }
+        this.#daemon = new Daemon("-c", this.config);
+        await this.#daemon.says(/serves '/);
     }
 
     async kill() {
-        this.#child.kill("SIGKILL");
-        await this.#exited;
+        this.#daemon.child.kill("SIGKILL");
+        await this.#daemon.exited;
     }
 
     // Ends it as a service manager does, and expects a clean end.
     async terminate() {
-        this.#child.kill("SIGTERM");
-        return await this.#exited;
+        this.#daemon.child.kill("SIGTERM");
+        return await this.#daemon.exited;
     }
 
     async stop() {
-        if (this.#child.exitCode === null && this.#child.signalCode === null)
+        if (!this.#daemon.ended)
             await this.terminate();
         rmSync(this.dir, { recursive: true, force: true });
     }
@@ -177,8 +198,4 @@ export class Node {
             throw new Error(`register ${username}: ${status} ${JSON.stringify(body)}`);
         return { ...body, password };
     }
-}
-
-export function damageReport(node) {
-    return existsSync(node.database) ? node.database : null;
 }

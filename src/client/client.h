@@ -9,6 +9,12 @@
 #include "http/request.h"
 #include "service/server.h"
 
+/*
+ * The router of a node: its operations, and how their users are authenticated.
+ * The daemon and the tests make theirs here, so that both serve the same.
+ */
+struct mh_router *mh_client_router_new(struct mh_server *server);
+
 #define MH_ROUTE(method, path, auth, rate, flags, handler)                     \
 	int handler(struct mh_request *req, struct mh_error *err);
 #include "client/routes.def"

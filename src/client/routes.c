@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/client.h"
 #include "http/router.h"
+#include "service/sessions.h"
 
 static const struct mh_route routes[] = {
 #define MH_ROUTE(method, path, auth, rate, flags, handler)                     \
@@ -9,7 +10,14 @@ static const struct mh_route routes[] = {
 #undef MH_ROUTE
 };
 
-void mh_client_routes(struct mh_router *router)
+struct mh_router *mh_client_router_new(struct mh_server *server)
 {
+	static const struct mh_router_auth auth = {
+		.user = mh_sessions_authenticate,
+	};
+	struct mh_router *router = mh_router_new(server);
+
+	mh_router_set_auth(router, &auth);
 	mh_router_add(router, routes, MH_ARRAY_LEN(routes));
+	return router;
 }

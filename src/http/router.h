@@ -86,6 +86,3 @@ const struct mh_route *mh_router_at(struct mh_router *router, size_t index);
 /* True when there is a route for the method and path (as in a row). */
 bool mh_router_serves(const struct mh_router *router, enum mh_method method,
 		      const char *path);
-
-/* client/routes.c */
-void mh_client_routes(struct mh_router *router);

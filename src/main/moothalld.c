@@ -203,8 +203,7 @@ static int start_server(struct node *node, struct mh_error *err)
 	options.executor = node->executor;
 	if (mh_server_new(&options, &node->server, err) < 0)
 		return -1;
-	node->server->router = mh_router_new(node->server);
-	mh_client_routes(node->server->router);
+	node->server->router = mh_client_router_new(node->server);
 	mh_router_set_bound(node->server->router, MAX_WAITING);
 	if (mh_transports_start(node->server, &node->transports, err) < 0)
 		return -1;

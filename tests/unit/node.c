@@ -8,7 +8,6 @@
 
 #include "client/client.h"
 #include "http/router.h"
-#include "service/sessions.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -26,9 +25,6 @@ static void set(struct node *node, const char *section, const char *name,
 
 static void open_server(struct node *node)
 {
-	static const struct mh_router_auth auth = {
-		.user = mh_sessions_authenticate,
-	};
 	struct mh_server_options options = {
 		.settings = &node->settings,
 		.executor = node->executor,
@@ -39,9 +35,7 @@ static void open_server(struct node *node)
 
 	if (mh_server_new(&options, &node->server, &err) < 0)
 		fail_msg("%s", err.message);
-	node->router = mh_router_new(node->server);
-	mh_router_set_auth(node->router, &auth);
-	mh_client_routes(node->router);
+	node->router = mh_client_router_new(node->server);
 	node->server->router = node->router;
 }
 

@@ -12,6 +12,7 @@
 #include "service/visibility.h"
 
 #include "base/arena.h"
+#include "store/account_data.h"
 
 #include <uthash.h>
 
@@ -43,6 +44,8 @@ struct mh_visibility {
 	int64_t left_state; /* the group after the event that ended it */
 	const struct at *last;
 	struct at *groups;
+	bool ignored_ready;
+	json_t *ignored; /* m.ignored_user_list's object; NULL: nobody */
 };
 
 /* Bounds the walk over somebody's past memberships. */
@@ -53,6 +56,7 @@ static void release_groups(void *context)
 	struct mh_visibility *view = context;
 
 	HASH_CLEAR(hh, view->groups);
+	json_decref(view->ignored);
 }
 
 struct mh_visibility *mh_visibility_new(struct mh_db *db,
@@ -267,12 +271,45 @@ static bool is_own_membership(const struct mh_visibility *view,
 	       mh_event_is(row->event, "m.room.member", NULL);
 }
 
+static int load_ignored(struct mh_visibility *view, struct mh_error *err)
+{
+	MH_CLEANUP(json_decrefp) json_t *list = NULL;
+	MH_STRBUF(text);
+	MH_ERROR(bad);
+	int rc = mh_account_data_get(view->db, view->user, 0,
+				     MH_STR("m.ignored_user_list"), &text, err);
+
+	if (rc < 0)
+		return -1;
+	view->ignored_ready = true;
+	/* Whatever a client stored that is no list ignores nobody. */
+	if (rc > 0 &&
+	    mh_json_parse_object(mh_strbuf_str(&text), &list, &bad) == 0)
+		view->ignored = json_incref(
+			json_object_get(list, "ignored_users"));
+	return 0;
+}
+
+/* State is shown whoever sent it ("Ignoring Users", server behaviour). */
+static int is_ignored(struct mh_visibility *view,
+		      const struct mh_event_row *row, struct mh_error *err)
+{
+	struct mh_str sender = row->event->sender;
+
+	if (mh_event_is_state(row->event) || row->sender == view->user)
+		return 0;
+	if (!view->ignored_ready && load_ignored(view, err) < 0)
+		return -1;
+	return json_object_getn(view->ignored, sender.data, sender.len) != NULL;
+}
+
 int mh_visibility_allows(struct mh_visibility *view,
 			 const struct mh_event_row *row, struct mh_error *err)
 {
 	const struct at *before;
 	enum visibility visibility;
 	enum mh_membership membership;
+	int rc;
 
 	if (row->room != view->room ||
 	    row->flags & (MH_EVENT_OUTLIER | MH_EVENT_REJECTED |
@@ -281,6 +318,9 @@ int mh_visibility_allows(struct mh_visibility *view,
 	if (prepare(view, err) < 0 ||
 	    look_up(view, row->state_before, &before, err) < 0)
 		return -1;
+	rc = is_ignored(view, row, err);
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
 	visibility = before->visibility;
 	membership = before->membership;
 	if (allows(view, row, visibility, membership))
